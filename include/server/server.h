@@ -1,0 +1,35 @@
+/*
+ * The daemon as a whole: the control thread (trust, HTTP, signals, journal notices) and what all
+ * workers share.
+ */
+#ifndef BALLAST_SERVER_SERVER_H
+#define BALLAST_SERVER_SERVER_H
+
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/config.h"
+#include "core/trust.h"
+#include "server/worker.h"
+
+#define BALLAST_VERSION "0.1.0"
+
+struct server;
+
+/* Runs until a signal ends it. The exit status: 0, 1, or 78 where only an operator can help. */
+int server_run(struct config *config, const char *config_path);
+
+/* --- for sessions, on any worker thread -------------------------------------------------------*/
+
+int server_worker_count(const struct server *server);
+struct worker *server_worker(struct server *server, int index); /* only ->metrics is shared */
+int64_t server_started_boot_us(const struct server *server);
+/* A copy of the trust machine's state, at most a second old. */
+void server_trust_status(struct server *server, struct trust_status *status);
+/* A copy of a worker's engine state, at most a second old. */
+void server_engine_status(struct server *server, int worker, struct engine_status *status);
+
+/* INFO [section ...]: the text that INFO, and `ballast status`, show. Defined in server/info.c. */
+void server_info_text(struct server *server, const char *section, struct buffer *out);
+
+#endif
