@@ -21,8 +21,8 @@
 #define LIMIT_USER_NAME_BYTES_MAX 64
 #define LIMIT_SECRET_BYTES_MAX 512
 
-/* Bytes of a line of the configuration file: what the INI parser of the system takes at least. */
-#define LIMIT_CONFIG_LINE_BYTES_MAX 198
+/* Bytes of a line of the configuration file: a conninfo with the paths of certificates fits. */
+#define LIMIT_CONFIG_LINE_BYTES_MAX 4000
 
 /* Bytes of an inline request, as in Redis: a person typed it. */
 #define LIMIT_INLINE_BYTES_MAX (64 * 1024)
