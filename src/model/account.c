@@ -1,0 +1,119 @@
+/* Accounts and assets: parsing and small arithmetic. See the header. */
+#include "model/account.h"
+
+#include <string.h>
+
+#include "base/attributes.h"
+
+/* Bytes that an account id is made of; '@' is allowed in front only. */
+static bool id_byte(unsigned char c)
+{
+    static const bool allowed[256] = {
+        ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
+        ['_'] = true,         ['.'] = true,         [':'] = true,
+        ['-'] = true,
+    };
+    return allowed[c];
+}
+
+bool account_id_parse(struct account_id *id, const char *bytes, size_t len)
+{
+    if (len == 0 || len > ACCOUNT_ID_MAX) {
+        return false;
+    }
+    size_t start = bytes[0] == '@' ? 1 : 0;
+    if (start == len) {
+        return false;
+    }
+    for (size_t i = start; i < len; i++) {
+        if (!id_byte((unsigned char)bytes[i])) {
+            return false;
+        }
+    }
+    id->len = (uint8_t)len;
+    memcpy(id->bytes, bytes, len);
+    return true;
+}
+
+bool account_id_is_system(const struct account_id *id)
+{
+    return id->len > 0 && id->bytes[0] == '@';
+}
+
+bool account_id_equal(const struct account_id *a, const struct account_id *b)
+{
+    return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+/* FNV-1a, 32 bits (Fowler, Noll, Vo): for tables in memory only, nothing depends on its value. */
+uint32_t account_id_hash(const struct account_id *id)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < id->len; i++) {
+        hash = (hash ^ (unsigned char)id->bytes[i]) * 16777619u;
+    }
+    return hash;
+}
+
+bool asset_parse(struct asset *asset, const char *bytes, size_t len)
+{
+    const char *slash = len > 0 && len <= ASSET_MAX ? memchr(bytes, '/', len) : NULL;
+    if (slash == NULL) {
+        return false;
+    }
+    size_t code_len = (size_t)(slash - bytes);
+    size_t scale_len = len - code_len - 1;
+    if (code_len < 1 || code_len > 12 || scale_len < 1 || scale_len > 2) {
+        return false;
+    }
+    for (size_t i = 0; i < code_len; i++) {
+        if (!((bytes[i] >= 'A' && bytes[i] <= 'Z') || (bytes[i] >= '0' && bytes[i] <= '9'))) {
+            return false;
+        }
+    }
+    int scale = 0;
+    for (size_t i = code_len + 1; i < len; i++) {
+        if (bytes[i] < '0' || bytes[i] > '9') {
+            return false;
+        }
+        scale = scale * 10 + (bytes[i] - '0');
+    }
+    if (scale > 18 || (scale_len == 2 && slash[1] == '0')) {
+        return false;
+    }
+    asset->len = (uint8_t)len;
+    memcpy(asset->bytes, bytes, len);
+    return true;
+}
+
+int64_t account_available(const struct account_state *state)
+{
+    int64_t available;
+    if (__builtin_sub_overflow(state->balance, state->held, &available)) {
+        return INT64_MIN; /* held is never negative: only the low end can be passed */
+    }
+    return available;
+}
+
+static const char *const status_names[] = {
+    [ACCOUNT_ACTIVE] = "active",
+    [ACCOUNT_SUSPENDED] = "suspended",
+    [ACCOUNT_CLOSED] = "closed",
+};
+
+const char *account_status_name(enum account_status status)
+{
+    assert((unsigned)status < sizeof status_names / sizeof status_names[0]);
+    return status_names[status];
+}
+
+bool account_status_parse(enum account_status *status, const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < sizeof status_names / sizeof status_names[0]; i++) {
+        if (len == strlen(status_names[i]) && memcmp(bytes, status_names[i], len) == 0) {
+            *status = (enum account_status)i;
+            return true;
+        }
+    }
+    return false;
+}
