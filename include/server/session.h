@@ -24,4 +24,14 @@ void session_close(struct session *session, const char *reason);
 /* The worker is stopping: no further reads; closes when every reply has been written. */
 void session_drain(struct session *session);
 
+/* --- called by the worker for all of its sessions ---------------------------------------------*/
+
+/* The end of a turn, behind engine_flush: writes out what the sessions have ready. */
+void session_flush_dirty(struct worker *worker);
+
+/* session_drain and session_close of every session; the latter before the worker's links and
+ * engine are freed. Requests under way still get their callbacks afterwards. */
+void session_drain_all(struct worker *worker);
+void session_close_all(struct worker *worker, const char *reason);
+
 #endif

@@ -7,6 +7,7 @@
 #define BALLAST_SERVER_WORKER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/config.h"
@@ -31,5 +32,16 @@ struct worker {
     int session_count;
     bool stopping; /* SIGTERM: no new connections, sessions close when their replies are out */
 };
+
+/* The worker's thread: at the end of this turn of the loop, behind everything else that the turn
+ * brought, engine_flush and then session_flush_dirty run once. Cheap to call again. */
+void worker_end_of_turn(struct worker *worker);
+
+/* Any thread: run(worker, data) is called on the worker's thread in one of its next turns. data is
+ * copied. False where too many tasks wait there, or the worker has ended. */
+typedef void worker_task_fn(struct worker *worker, const void *data);
+#define WORKER_TASK_BYTES_MAX 80
+bool worker_post(struct worker *worker, worker_task_fn *run, const void *data, size_t len)
+    __attribute__((warn_unused_result));
 
 #endif
