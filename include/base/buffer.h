@@ -61,15 +61,13 @@ static inline void buffer_commit(struct buffer *buffer, size_t count)
 
 static inline void buffer_append(struct buffer *buffer, const void *bytes, size_t count)
 {
-    char *to = buffer->data + buffer->len;
-
     if (count == 0) {
         return;
     }
     if (UNLIKELY(count > buffer->cap - buffer->len)) {
-        to = buffer_reserve(buffer, count);
+        (void)buffer_reserve(buffer, count);
     }
-    memcpy(to, bytes, count);
+    memcpy(buffer->data + buffer->len, bytes, count);
     buffer->len += count;
 }
 

@@ -104,7 +104,7 @@ struct config {
         struct config_users users;
     } auth;
     struct {
-        char *file; /* "-": standard error */
+        char *file;    /* "-": standard error */
         int64_t level; /* enum log_level */
     } log;
 };

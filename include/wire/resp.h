@@ -67,10 +67,10 @@ enum resp_result {
 
 struct resp_parser {
     struct resp_limits limits;
-    size_t offset;       /* where to go on in the offered bytes */
-    int64_t args_left;   /* arguments still to come; 0: between commands */
-    int64_t bulk_len;    /* of the argument at `offset`; -1: its `$` line has not been read */
-    char error[64];      /* RESP_PROTOCOL_ERROR: "Protocol error: …", as Redis words it */
+    size_t offset;     /* where to go on in the offered bytes */
+    int64_t args_left; /* arguments still to come; 0: between commands */
+    int64_t bulk_len;  /* of the argument at `offset`; -1: its `$` line has not been read */
+    char error[64];    /* RESP_PROTOCOL_ERROR: "Protocol error: …", as Redis words it */
 };
 
 void resp_parser_init(struct resp_parser *parser, const struct resp_limits *limits);
