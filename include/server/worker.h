@@ -15,8 +15,8 @@
 #include "core/engine.h"
 
 struct event_base;
-struct session;
 struct server;
+struct session_group;
 
 struct worker {
     /* set at creation, then constant */
@@ -25,11 +25,11 @@ struct worker {
     struct event_base *base;
     struct engine *engine;
     struct metrics *metrics;
+    struct session_group *group; /* its sessions: session_group_create() */
 
     /* the worker's thread */
     const struct config *config; /* the one in force; replaced between turns on reload */
-    struct session *sessions;    /* all open ones, intrusive doubly linked list */
-    int session_count;
+    int session_count;           /* sessions that are open; 0 means that stopping may go on */
     bool stopping; /* SIGTERM: no new connections, sessions close when their replies are out */
 };
 
