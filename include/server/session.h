@@ -6,10 +6,8 @@
  * it and sees it, a mutation behind a read waits likewise (spec: order on one connection). Within
  * a run of reads, or of mutations, everything is in flight at once.
  *
- * The group is all sessions of one worker with what they share: memory, the list of those that
- * have something to write at the end of the turn, the timer that ends idle ones, and the event by
- * which other threads reach them (CLIENT KILL). It activates events across threads: the process
- * must have called evthread_use_pthreads() before it made its event bases.
+ * The group is all sessions of one worker with what they share: memory, counters, the list of
+ * those that have something to do at the end of the turn, the timer that ends idle ones.
  */
 #ifndef BALLAST_SERVER_SESSION_H
 #define BALLAST_SERVER_SESSION_H
@@ -37,23 +35,6 @@ enum session_end {
 #undef SESSION_END_ENUM
 };
 
-/* For worker->group, once base, metrics, config and index are set; on any thread, before the
- * worker's loop runs. NULL: no memory. */
-struct session_group *session_group_create(struct worker *worker) MUST_CHECK;
-
-/*
- * Closes what is still open. The engine must be freed between the two: it calls back for the
- * requests under way, and those callbacks need their sessions.
- */
-void session_group_close(struct session_group *group);
-void session_group_free(struct session_group *group);
-
-/*
- * The worker is stopping: nothing more is read; every session closes when what it has received is
- * answered and written. worker->session_count falls to 0 as they do.
- */
-void session_group_drain(struct session_group *group);
-
 /* Takes the connected, non-blocking socket over. Closes it with -ERR max number of clients where
  * the limit is reached. unix_path NULL for TCP. */
 void session_accept(struct worker *worker, int fd, const struct sockaddr *peer,
@@ -61,5 +42,26 @@ void session_accept(struct worker *worker, int fd, const struct sockaddr *peer,
 
 /* Closes at once; requests under way are let go (a mutation goes on in the store). */
 void session_close(struct session *session, enum session_end end);
+
+/* --- called by the worker for all of its sessions ---------------------------------------------*/
+
+/* What worker->group points to; made once base, metrics, config and index are set, and before the
+ * server lets any worker's loop run. */
+struct session_group *session_group_create(struct worker *worker) MUST_CHECK;
+
+/* Behind session_close_all and engine_free: the engine calls back for the requests under way, and
+ * the callbacks need what is freed here. */
+void session_group_free(struct session_group *group);
+
+/* The end of a turn, behind engine_flush: goes on with what the sessions had to put off, and
+ * writes out what they have ready. May ask for another end of turn. */
+void session_flush_dirty(struct worker *worker);
+
+/* The worker is stopping: nothing more is read; every session closes when what it has received is
+ * answered and written. worker->session_count falls to 0 as they do. */
+void session_drain_all(struct worker *worker);
+
+/* session_close of every session. */
+void session_close_all(struct worker *worker, enum session_end end);
 
 #endif
