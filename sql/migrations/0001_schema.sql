@@ -1,0 +1,237 @@
+-- Tables, the guards on them, and who may read them.
+--
+-- Money stands in two tables: `transfer`, the journal, which is the truth, and `account`, the sum
+-- of it that postings are checked against. Nobody writes either but the posting functions
+-- (0002_posting.sql): they belong to ballast_owner, who cannot log in, and run as him.
+-- Account ids, keys and assets collate "C": comparisons are bytes, and every session sorts alike,
+-- which the lock order of postings relies on.
+
+SET LOCAL ROLE ballast_owner;
+
+-- A function is nobody's until it is granted.
+ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+
+-- One row an account. fillfactor leaves room on the page, and no index but the key names a column
+-- that changes, so that updates stay on the page (HOT) and touch no index.
+CREATE TABLE ballast.account (
+    account_id text COLLATE "C" PRIMARY KEY,
+    asset text COLLATE "C" NOT NULL,
+    balance bigint NOT NULL,
+    held bigint NOT NULL DEFAULT 0,
+    floor bigint NOT NULL DEFAULT 0,
+    version bigint NOT NULL,
+    opened_at timestamptz NOT NULL,
+    changed_at timestamptz NOT NULL,
+    status text COLLATE "C" NOT NULL DEFAULT 'active',
+    -- Set by the set-based posting statement on rows that it locks but leaves to the sequential
+    -- one; means nothing outside of that transaction.
+    deferred boolean NOT NULL DEFAULT false,
+    CONSTRAINT account_id_syntax CHECK (account_id ~ '^[A-Za-z0-9_.:-]{1,64}$'),
+    CONSTRAINT account_asset_syntax CHECK (asset ~ '^[A-Z0-9]{1,12}/(1[0-8]|[0-9])$'),
+    CONSTRAINT account_held CHECK (held >= 0),
+    CONSTRAINT account_version CHECK (version >= 1),
+    CONSTRAINT account_status CHECK (status IN ('active', 'suspended', 'closed'))
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05,
+        autovacuum_analyze_scale_factor = 0.05);
+
+-- The journal: one row a movement, with both sides (invariant 7). version, balance and held of a
+-- side are those after this row; a system account has none. Its three indexes are its whole cost:
+-- add no fourth.
+CREATE SEQUENCE ballast.transfer_id AS bigint CACHE 1;
+
+CREATE TABLE ballast.transfer (
+    transfer bigint NOT NULL,
+    amount bigint NOT NULL,
+    from_version bigint,
+    from_balance bigint,
+    from_held bigint,
+    to_version bigint,
+    to_balance bigint,
+    to_held bigint,
+    reverses bigint,
+    at timestamptz NOT NULL,
+    leg smallint NOT NULL DEFAULT 0,
+    kind text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    asset text COLLATE "C" NOT NULL,
+    from_account text COLLATE "C" NOT NULL,
+    to_account text COLLATE "C" NOT NULL,
+    memo text,
+    PRIMARY KEY (transfer, leg),
+    CONSTRAINT transfer_amount CHECK (amount > 0),
+    CONSTRAINT transfer_sides CHECK (from_account <> to_account
+                                     AND (from_version IS NOT NULL OR to_version IS NOT NULL))
+);
+
+CREATE UNIQUE INDEX transfer_from_version ON ballast.transfer (from_account, from_version)
+    WHERE from_version IS NOT NULL;
+CREATE UNIQUE INDEX transfer_to_version ON ballast.transfer (to_account, to_version)
+    WHERE to_version IS NOT NULL;
+
+-- Versions that move no money: open, setfloor, close. The state is the one after the event.
+CREATE TABLE ballast.account_event (
+    account_id text COLLATE "C" NOT NULL,
+    version bigint NOT NULL,
+    balance bigint NOT NULL,
+    held bigint NOT NULL,
+    floor bigint NOT NULL,
+    at timestamptz NOT NULL,
+    kind text COLLATE "C" NOT NULL,
+    key text COLLATE "C",
+    status text COLLATE "C" NOT NULL,
+    detail text,
+    PRIMARY KEY (account_id, version)
+);
+
+-- Every idempotency key that did something: what was asked (a hash of its words), and where the
+-- result stands: a transfer, or the version of an account.
+CREATE TABLE ballast.mutation (
+    key text COLLATE "C" PRIMARY KEY,
+    fingerprint bigint NOT NULL,
+    transfer bigint,
+    version bigint,
+    kind text COLLATE "C" NOT NULL,
+    account_id text COLLATE "C",
+    CONSTRAINT mutation_key CHECK (octet_length(key) BETWEEN 1 AND 128)
+);
+
+-- How much of a journal row has been returned by REVERSE, so that no more ever is. Kept because
+-- the journal has no index by `reverses`; written only under the locks of the row's accounts.
+CREATE TABLE ballast.reversal (
+    transfer bigint NOT NULL,
+    amount bigint NOT NULL,
+    leg smallint NOT NULL,
+    PRIMARY KEY (transfer, leg),
+    CONSTRAINT reversal_amount CHECK (amount > 0)
+);
+
+-- Balances of system accounts: system_balance holds the sum of every journal row with an id of at
+-- most system_roll_up.upto; readers add the rows after it. numeric: the world may owe more than
+-- an int64. pending_*: the next upto and the transactions it waits for (ballast.roll_up()).
+CREATE TABLE ballast.system_balance (
+    account_id text COLLATE "C" NOT NULL,
+    asset text COLLATE "C" NOT NULL,
+    balance numeric NOT NULL,
+    PRIMARY KEY (account_id, asset)
+);
+
+CREATE TABLE ballast.system_roll_up (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    upto bigint NOT NULL DEFAULT 0,
+    pending_upto bigint,
+    pending_xmax xid8
+);
+INSERT INTO ballast.system_roll_up DEFAULT VALUES;
+
+-- Trust in the cache (rules T1 to T5): one era row, one lease row a daemon.
+CREATE TABLE ballast.era (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    id bigint NOT NULL,
+    nonce text NOT NULL,
+    state text NOT NULL CHECK (state IN ('open', 'closing', 'drained')),
+    run_id text,
+    replid text,
+    timeline text NOT NULL,
+    changed_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
+INSERT INTO ballast.era (id, nonce, state, timeline)
+VALUES (0, '', 'drained', substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8));
+
+CREATE TABLE ballast.lease (
+    daemon text COLLATE "C" PRIMARY KEY,
+    incarnation text NOT NULL,
+    renewals bigint NOT NULL,
+    seen bigint NOT NULL,
+    run_id text,
+    replid text,
+    fenced boolean NOT NULL DEFAULT false,
+    note text
+) WITH (fillfactor = 50);
+
+CREATE TABLE ballast.setting (
+    name text COLLATE "C" PRIMARY KEY,
+    value text NOT NULL
+);
+-- Key of the checksum on cached values: 32 hex digits, from two random UUIDs (244 random bits) by
+-- md5, which here only spreads them evenly: a UUID has six fixed bits at known places.
+INSERT INTO ballast.setting (name, value)
+SELECT 'mac_key', md5(gen_random_uuid()::text || gen_random_uuid()::text);
+
+CREATE TABLE ballast.reconciliation_run (
+    run bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz,
+    runner text NOT NULL,
+    sample double precision NOT NULL DEFAULT 1,
+    repair boolean NOT NULL DEFAULT false,
+    accounts bigint NOT NULL DEFAULT 0,
+    transfers bigint NOT NULL DEFAULT 0,
+    findings bigint NOT NULL DEFAULT 0,
+    repaired bigint NOT NULL DEFAULT 0,
+    result text NOT NULL DEFAULT 'running'
+        CHECK (result IN ('running', 'clean', 'differences', 'failed'))
+);
+
+CREATE TABLE ballast.reconciliation_finding (
+    finding bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run bigint NOT NULL REFERENCES ballast.reconciliation_run,
+    account_id text COLLATE "C",
+    "check" text NOT NULL,
+    expected text,
+    found text,
+    repaired boolean NOT NULL DEFAULT false,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE ballast.rebuild_run (
+    run bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz,
+    era bigint NOT NULL,
+    accounts bigint NOT NULL DEFAULT 0,
+    written bigint NOT NULL DEFAULT 0,
+    state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'done', 'failed')),
+    runner text NOT NULL
+);
+
+-- Guards. They are statement-level, so that a row costs nothing, and bind superusers too; who must
+-- really go around them (a restore, a repair under four eyes) disables the trigger or sets
+-- session_replication_role, and leaves that in the server's log.
+CREATE FUNCTION ballast.refuse_rewrite() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% of ballast.% refused: the journal is append-only', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege',
+              HINT = 'Post a correction with ballast.post(), or REVERSE the transfer.';
+END
+$$;
+
+CREATE FUNCTION ballast.refuse_direct() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_user <> 'ballast_owner' THEN
+        RAISE EXCEPTION '% of ballast.% refused: only the posting functions write it',
+                TG_OP, TG_TABLE_NAME
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Use ballast.post().';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ballast.transfer
+    FOR EACH STATEMENT EXECUTE FUNCTION ballast.refuse_rewrite();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ballast.account_event
+    FOR EACH STATEMENT EXECUTE FUNCTION ballast.refuse_rewrite();
+CREATE TRIGGER posting_only BEFORE INSERT ON ballast.transfer
+    FOR EACH STATEMENT EXECUTE FUNCTION ballast.refuse_direct();
+CREATE TRIGGER posting_only BEFORE INSERT ON ballast.account_event
+    FOR EACH STATEMENT EXECUTE FUNCTION ballast.refuse_direct();
+CREATE TRIGGER posting_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ballast.account
+    FOR EACH STATEMENT EXECUTE FUNCTION ballast.refuse_direct();
+CREATE TRIGGER posting_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ballast.mutation
+    FOR EACH STATEMENT EXECUTE FUNCTION ballast.refuse_direct();
+CREATE TRIGGER posting_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ballast.reversal
+    FOR EACH STATEMENT EXECUTE FUNCTION ballast.refuse_direct();
+
+GRANT SELECT ON ALL TABLES IN SCHEMA ballast TO ballast_daemon, ballast_auditor;
+REVOKE SELECT ON ballast.setting FROM ballast_auditor;
+
+RESET ROLE;

@@ -1,0 +1,607 @@
+-- Posting: the only way in which money moves.
+--
+-- ballast.post_batch() takes an array of mutations and gives each its own outcome. Two statements
+-- do the work:
+--
+--   post_at_once   a batch of nothing but credits and debits with different keys: one set-based
+--                  statement, no lock pass. What it cannot decide for a whole account (something
+--                  is refused on it) or a whole key (it was used before) it leaves, and the next
+--                  does it.
+--   post_in_order  everything else: reserves the keys, locks and loads the accounts, plays the
+--                  batch in memory one operation after the other, and writes the result at once.
+--
+-- Both give exactly what posting the operations one by one, in array order, would give.
+--
+-- Locks, in this order, each step sorted, so that two batches cannot deadlock: keys (by inserting
+-- them into mutation), accounts that are being opened (by inserting them), accounts (by updating
+-- them, or FOR NO KEY UPDATE). The transaction takes its id before a transfer id, which
+-- ballast.roll_up() relies on.
+
+SET LOCAL ROLE ballast_owner;
+
+-- One row of a batch's result.
+--   part 0  exactly one an operation: outcome ('OK' or an error code), the transfer's id, and the
+--           account's state after the operation (of a refused one: its present state)
+--   part 1  the other side of a transfer
+--   part 2  present states of further accounts of this operation, which its reply must not show
+--           but the cache must hear of
+CREATE TYPE ballast.post_result AS (
+    op integer,
+    part smallint,
+    outcome text,
+    id bigint,
+    account text,
+    asset text,
+    balance bigint,
+    held bigint,
+    floor bigint,
+    status text,
+    version bigint,
+    duplicate boolean,
+    changed boolean,
+    detail text
+);
+
+CREATE FUNCTION ballast.is_system(account text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT starts_with(account, '@') $$;
+
+-- The canonical words of a mutation (of a leg, for mtransfer): ids contain no space and the memo
+-- stands last, so two different mutations never read alike.
+CREATE FUNCTION ballast.words(kind text, account text, peer text, amount bigint, target bigint,
+                              memo text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT kind || ' ' || coalesce(account, '') || ' ' || coalesce(peer, '') || ' '
+        || coalesce(amount::text, '') || ' ' || coalesce(target::text, '')
+        || coalesce(' ' || memo, '')
+$$;
+
+CREATE FUNCTION ballast.fingerprint(words text) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT hashtextextended(words COLLATE "C", 0) $$;
+
+-- What is wrong with the words of one row of a batch, NULL if nothing: what no state of the store
+-- could make right. Callers have checked the syntax of ids; OPEN's is checked again because a
+-- violated constraint would fail its neighbours.
+CREATE FUNCTION ballast.words_error(kind text, key text, account text, peer text, asset text,
+                                    amount bigint, target bigint) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT CASE
+        WHEN kind IS NULL OR kind NOT IN ('open', 'credit', 'debit', 'transfer', 'mtransfer',
+                                          'reverse', 'setfloor', 'close')
+            THEN 'unknown kind of mutation'
+        WHEN kind <> 'open' AND (key IS NULL OR octet_length(key) NOT BETWEEN 1 AND 128)
+            THEN 'a key of 1 to 128 bytes is needed'
+        WHEN kind = 'reverse' THEN CASE
+            WHEN target IS NULL THEN 'a transfer is needed'
+            WHEN amount <= 0 THEN 'the amount must be positive' END
+        WHEN account IS NULL THEN 'an account is needed'
+        WHEN kind IN ('credit', 'debit', 'transfer', 'mtransfer') THEN CASE
+            WHEN peer IS NULL THEN 'both sides are needed'
+            WHEN amount IS NULL OR amount <= 0 THEN 'the amount must be positive'
+            WHEN account = peer THEN 'both sides are the same account'
+            WHEN ballast.is_system(account) AND ballast.is_system(peer)
+                THEN 'both sides are system accounts'
+            WHEN kind IN ('credit', 'debit') AND ballast.is_system(account)
+                THEN 'a system account is posted to from the other side'
+            WHEN kind IN ('credit', 'debit') AND NOT ballast.is_system(peer)
+                THEN 'the counterparty must be a system account' END
+        WHEN ballast.is_system(account) THEN 'a system account has no state to change'
+        WHEN kind = 'open' AND account !~ '^[A-Za-z0-9_.:-]{1,64}$' THEN 'bad account id'
+        WHEN kind = 'open' AND (asset IS NULL OR asset !~ '^[A-Z0-9]{1,12}/(1[0-8]|[0-9])$')
+            THEN 'bad asset'
+        WHEN kind = 'setfloor' AND amount IS NULL THEN 'a floor is needed'
+    END
+$$;
+
+-- Plays a batch in array order; see the head of this file. Arrays as for post_batch.
+--
+-- l_* have one element a leg: a movement has one, an mtransfer and its reverse one for each of
+-- theirs, an operation without money one that stays unused. o_* have one element an operation,
+-- a_* one a non-system account. Legs name accounts by their place in a_* (0: a system account).
+-- An array element costs a tenth of a microsecond, a statement a row five: hence the arrays.
+CREATE FUNCTION ballast.post_in_order(
+    p_kind text[], p_key text[], p_account text[], p_peer text[], p_asset text[],
+    p_amount bigint[], p_target bigint[], p_memo text[], p_op integer[])
+RETURNS SETOF ballast.post_result
+LANGUAGE plpgsql
+SET search_path = ballast, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+AS $$
+DECLARE
+    int64_max CONSTANT bigint := 9223372036854775807;
+    l_op integer[]; l_row integer[]; l_payer text[]; l_payee text[]; l_amount bigint[];
+    l_target_leg smallint[]; l_target_kind text[]; l_left bigint[]; l_left_at integer[];
+    l_from integer[]; l_to integer[]; l_at timestamptz[];
+    l_from_version bigint[]; l_from_balance bigint[]; l_from_floor bigint[];
+    l_to_version bigint[]; l_to_balance bigint[]; l_to_floor bigint[]; l_to_status text[];
+    o_op integer[]; o_kind text[]; o_key text[]; o_row integer[]; o_leg integer[];
+    o_last_leg integer[]; o_error text[]; o_fingerprint bigint[]; o_key_at integer[];
+    o_id bigint[]; o_multi boolean[]; o_names_payer boolean[];
+    -- Of the key that the operation is the first to use: who owns it (0 nobody yet, -1 a mutation
+    -- of an earlier batch, else an operation of this one), and what that did.
+    o_owner integer[]; o_known_fingerprint bigint[]; o_known_id bigint[];
+    o_known_account text[]; o_known_version bigint[]; o_known_changed boolean[];
+    o_outcome text[]; o_detail text[]; o_duplicate boolean[]; o_changed boolean[];
+    o_slot integer[]; o_balance bigint[]; o_held bigint[]; o_floor bigint[]; o_status text[];
+    o_version bigint[];
+    a_id text[]; a_asset text[]; a_balance bigint[]; a_held bigint[]; a_floor bigint[];
+    a_status text[]; a_version bigint[]; a_loaded_version bigint[]; a_changed_at timestamptz[];
+    a_opening_floor bigint[];
+    v_taken text[]; v_born text[] := '{}'; v_known record; v_now timestamptz;
+    v_outcome text; v_detail text; v_amount bigint; v_at timestamptz;
+    v_opens boolean; v_reverses boolean; v_events boolean := false; v_rekey boolean := false;
+    f integer; t integer; s integer; k integer; u integer;
+BEGIN
+    -- Legs. A reverse has those of its target with the sides exchanged, the last one first.
+    SELECT array_agg(p_op[x.i] ORDER BY x.n), array_agg(x.i ORDER BY x.n),
+           array_agg(x.payer ORDER BY x.n), array_agg(x.payee ORDER BY x.n),
+           array_agg(p_amount[x.i] ORDER BY x.n), array_agg(x.leg ORDER BY x.n),
+           array_agg(x.kind ORDER BY x.n), array_agg(x.amount ORDER BY x.n),
+           bool_or(p_kind[x.i] = 'open'), bool_or(p_kind[x.i] = 'reverse')
+      INTO l_op, l_row, l_payer, l_payee, l_amount, l_target_leg, l_target_kind, l_left,
+           v_opens, v_reverses
+      FROM (SELECT i, g.leg, g.kind, g.amount,
+                   row_number() OVER (ORDER BY i, g.leg DESC) AS n,
+                   CASE p_kind[i] WHEN 'credit' THEN p_peer[i]
+                                  WHEN 'reverse' THEN g.to_account
+                                  ELSE p_account[i] END AS payer,
+                   CASE p_kind[i] WHEN 'credit' THEN p_account[i]
+                                  WHEN 'reverse' THEN g.from_account
+                                  ELSE p_peer[i] END AS payee
+              FROM generate_subscripts(p_op, 1) AS i
+              LEFT JOIN LATERAL (SELECT j.leg, j.kind, j.amount, j.from_account, j.to_account
+                                   FROM ballast.transfer AS j
+                                  WHERE p_kind[i] = 'reverse' AND j.transfer = p_target[i]
+                                 OFFSET 0) AS g ON true) AS x;
+    IF l_op IS NULL THEN
+        RETURN;
+    END IF;
+
+    -- Operations. o_key_at is the first sound operation of the batch with the same key.
+    SELECT array_agg(p_op[x.i] ORDER BY x.o), array_agg(p_kind[x.i] ORDER BY x.o),
+           array_agg(p_key[x.i] ORDER BY x.o), array_agg(x.i ORDER BY x.o),
+           array_agg(x.leg ORDER BY x.o), array_agg(x.last_leg ORDER BY x.o),
+           array_agg(x.error ORDER BY x.o), array_agg(ballast.fingerprint(x.words) ORDER BY x.o),
+           array_agg(CASE WHEN x.error IS NULL AND p_key[x.i] IS NOT NULL THEN x.key_at END
+                     ORDER BY x.o),
+           array_agg(x.multi ORDER BY x.o),
+           array_agg(CASE WHEN p_kind[x.i] NOT IN ('open', 'setfloor', 'close')
+                          THEN nextval('ballast.transfer_id') END ORDER BY x.o)
+      INTO o_op, o_kind, o_key, o_row, o_leg, o_last_leg, o_error, o_fingerprint, o_key_at,
+           o_multi, o_id
+      FROM (SELECT y.*, first_value(y.o) OVER (PARTITION BY p_key[y.i], y.error IS NULL
+                                               ORDER BY y.o) AS key_at
+              FROM (SELECT (row_number() OVER (ORDER BY min(n)))::integer AS o,
+                           min(l_row[n]) AS i, min(n) AS leg, max(n) AS last_leg,
+                           bool_or(p_kind[l_row[n]] = 'mtransfer'
+                                   OR coalesce(l_target_kind[n] = 'mtransfer', false)) AS multi,
+                           min(ballast.words_error(p_kind[l_row[n]], p_key[l_row[n]],
+                               p_account[l_row[n]], p_peer[l_row[n]], p_asset[l_row[n]],
+                               p_amount[l_row[n]], p_target[l_row[n]])) AS error,
+                           string_agg(ballast.words(p_kind[l_row[n]], p_account[l_row[n]],
+                               p_peer[l_row[n]], p_amount[l_row[n]], p_target[l_row[n]],
+                               p_memo[l_row[n]]), E'\n' ORDER BY n)
+                               FILTER (WHERE p_kind[l_row[n]] <> 'reverse' OR n = 1
+                                       OR l_op[n - 1] <> l_op[n]) AS words
+                      FROM generate_subscripts(l_op, 1) AS n
+                     GROUP BY l_op[n]) AS y) AS x;
+
+    -- Keys: the sorted insert waits for any other transaction that holds one of them.
+    o_owner := array_fill(0, ARRAY[cardinality(o_op)]);
+    o_known_fingerprint := array_fill(NULL::bigint, ARRAY[cardinality(o_op)]);
+    o_known_id := o_known_fingerprint;
+    o_known_version := o_known_fingerprint;
+    o_known_account := array_fill(NULL::text, ARRAY[cardinality(o_op)]);
+    o_known_changed := array_fill(NULL::boolean, ARRAY[cardinality(o_op)]);
+    WITH taken AS (
+        INSERT INTO ballast.mutation (key, kind, fingerprint, transfer)
+        SELECT o_key[n], o_kind[n], o_fingerprint[n], o_id[n]
+          FROM generate_subscripts(o_op, 1) AS n
+         WHERE o_key_at[n] = n
+         ORDER BY o_key[n]
+        ON CONFLICT (key) DO NOTHING
+        RETURNING key)
+    SELECT coalesce(array_agg(key), '{}') INTO v_taken FROM taken;
+    FOR v_known IN
+        SELECT n, m.fingerprint, m.transfer, m.account_id, m.version,
+               EXISTS (SELECT FROM ballast.account_event AS e
+                        WHERE e.account_id = m.account_id AND e.version = m.version
+                          AND e.key = m.key) AS changed
+          FROM generate_subscripts(o_op, 1) AS n
+          JOIN ballast.mutation AS m ON m.key = ANY (ARRAY[o_key[n]])
+         WHERE o_key_at[n] = n AND o_key[n] NOT IN (SELECT unnest(v_taken))
+    LOOP
+        k := v_known.n;
+        o_owner[k] := -1;
+        o_known_fingerprint[k] := v_known.fingerprint;
+        o_known_id[k] := v_known.transfer;
+        o_known_account[k] := v_known.account_id;
+        o_known_version[k] := v_known.version;
+        o_known_changed[k] := v_known.changed;
+    END LOOP;
+
+    -- Accounts: those to open are inserted first, then all are locked and loaded in sorted order.
+    IF v_opens THEN
+        WITH born AS (
+            INSERT INTO ballast.account (account_id, asset, balance, floor, version, opened_at,
+                                         changed_at)
+            SELECT x.account_id, x.asset, 0, x.floor, 1, clock_timestamp(), clock_timestamp()
+              FROM (SELECT DISTINCT ON (p_account[o_row[n]]) p_account[o_row[n]] AS account_id,
+                           p_asset[o_row[n]] AS asset, coalesce(p_amount[o_row[n]], 0) AS floor
+                      FROM generate_subscripts(o_op, 1) AS n
+                     WHERE o_kind[n] = 'open' AND o_error[n] IS NULL
+                     ORDER BY p_account[o_row[n]], n) AS x
+             ORDER BY x.account_id
+            ON CONFLICT (account_id) DO NOTHING
+            RETURNING account_id)
+        SELECT coalesce(array_agg(account_id), '{}') INTO v_born FROM born;
+    END IF;
+    SELECT array_agg(CASE WHEN x.id IS NULL THEN 0 ELSE x.slot END ORDER BY x.n)
+               FILTER (WHERE x.payer),
+           array_agg(CASE WHEN x.id IS NULL THEN 0 ELSE x.slot END ORDER BY x.n)
+               FILTER (WHERE NOT x.payer),
+           array_agg(x.id ORDER BY x.id) FILTER (WHERE x.nth = 1 AND x.id IS NOT NULL)
+      INTO l_from, l_to, a_id
+      FROM (SELECT y.n, y.payer, y.id, (dense_rank() OVER (ORDER BY y.id))::integer AS slot,
+                   row_number() OVER (PARTITION BY y.id) AS nth
+              FROM (SELECT n, payer, CASE WHEN NOT ballast.is_system(z.id) THEN z.id END AS id
+                      FROM generate_subscripts(l_op, 1) AS n,
+                           LATERAL (VALUES (true, l_payer[n]), (false, l_payee[n]))
+                               AS z (payer, id)) AS y) AS x;
+    SELECT array_agg(g.asset ORDER BY n), array_agg(g.balance ORDER BY n),
+           array_agg(g.held ORDER BY n), array_agg(g.floor ORDER BY n),
+           array_agg(g.status ORDER BY n),
+           array_agg(CASE WHEN b.id IS NULL THEN coalesce(g.version, 0) ELSE 0 END ORDER BY n),
+           array_agg(coalesce(g.changed_at, '-infinity') ORDER BY n),
+           array_agg(CASE WHEN v_opens THEN (SELECT e.floor FROM ballast.account_event AS e
+                                              WHERE e.account_id = a_id[n] AND e.version = 1)
+                     END ORDER BY n)
+      INTO a_asset, a_balance, a_held, a_floor, a_status, a_version, a_changed_at,
+           a_opening_floor
+      FROM generate_subscripts(a_id, 1) AS n
+      LEFT JOIN LATERAL (SELECT a.asset, a.balance, a.held, a.floor, a.status, a.version,
+                                a.changed_at
+                           FROM ballast.account AS a
+                          WHERE a.account_id = a_id[n]
+                            FOR NO KEY UPDATE) AS g ON true
+      LEFT JOIN unnest(v_born) AS b (id) ON b.id = a_id[n];
+    a_loaded_version := a_version;
+    v_now := clock_timestamp();
+
+    -- What is left of the targets of reverses, one figure a target's leg, at its first use.
+    IF v_reverses THEN
+        SELECT array_agg(l_left[x.n] - coalesce(r.amount, 0) ORDER BY x.n),
+               array_agg(x.left_at ORDER BY x.n)
+          INTO l_left, l_left_at
+          FROM (SELECT n, CASE WHEN l_target_kind[n] IS NOT NULL THEN p_target[l_row[n]] END
+                           AS target,
+                       first_value(n) OVER (PARTITION BY p_target[l_row[n]], l_target_leg[n]
+                                            ORDER BY n) AS left_at
+                  FROM generate_subscripts(l_op, 1) AS n) AS x
+          LEFT JOIN LATERAL (SELECT v.amount FROM ballast.reversal AS v
+                              WHERE v.transfer = x.target AND v.leg = l_target_leg[x.n]
+                             OFFSET 0) AS r ON true;
+    END IF;
+
+    -- The play. Every element that is read later is set here or starts as NULL.
+    o_duplicate := array_fill(false, ARRAY[cardinality(o_op)]);
+    o_slot := o_owner;
+    FOR o IN 1 .. cardinality(o_op) LOOP
+        k := o_key_at[o];
+        f := l_from[o_leg[o]];
+        t := l_to[o_leg[o]];
+        -- The account that the operation is about: of two sides, the one that pays.
+        o_names_payer[o] := f > 0 OR o_kind[o] = 'transfer'
+                            OR coalesce(l_target_kind[o_leg[o]] = 'transfer', false);
+        s := CASE WHEN o_multi[o] THEN 0 WHEN o_names_payer[o] THEN f ELSE t END;
+        v_outcome := 'OK';
+        v_detail := NULL;
+        IF o_error[o] IS NOT NULL THEN
+            v_outcome := 'ERR';
+            v_detail := o_error[o];
+        ELSIF k IS NOT NULL AND o_owner[k] <> 0 THEN
+            IF o_known_fingerprint[k] = o_fingerprint[o] THEN
+                o_duplicate[o] := true;
+            ELSE
+                v_outcome := 'KEYREUSED';
+                v_detail := 'the key was used for another mutation';
+            END IF;
+        ELSIF o_kind[o] = 'open' THEN
+            IF a_version[s] = 0 THEN
+                v_events := true;
+                o_changed[o] := true;
+                a_version[s] := 1;
+                a_loaded_version[s] := 1;
+                a_opening_floor[s] := a_floor[s];
+            ELSIF a_asset[s] <> p_asset[o_row[o]]
+               OR a_opening_floor[s] <> coalesce(p_amount[o_row[o]], 0) THEN
+                v_outcome := 'EXISTS';
+                v_detail := format('opened with asset %s, floor %s', a_asset[s],
+                                   a_opening_floor[s]);
+            ELSE
+                o_changed[o] := false;
+            END IF;
+        ELSIF o_kind[o] IN ('setfloor', 'close') THEN
+            IF a_version[s] = 0 THEN
+                v_outcome := 'NOACCOUNT';
+                v_detail := format('no account %s', a_id[s]);
+            ELSIF o_kind[o] = 'close' AND (a_balance[s] <> 0 OR a_held[s] <> 0) THEN
+                v_outcome := 'NOTEMPTY';
+                v_detail := format('balance %s, held %s', a_balance[s], a_held[s]);
+            ELSIF o_kind[o] = 'setfloor' AND a_status[s] = 'closed' THEN
+                v_outcome := 'CLOSED';
+                v_detail := format('account %s is closed', a_id[s]);
+            ELSE
+                o_changed[o] := CASE o_kind[o] WHEN 'close' THEN a_status[s] <> 'closed'
+                                     ELSE a_floor[s] <> p_amount[o_row[o]] END;
+                IF o_changed[o] AND a_version[s] = int64_max THEN
+                    v_outcome := 'OVERFLOW';
+                    v_detail := 'no version is left';
+                ELSIF o_changed[o] THEN
+                    v_events := true;
+                    a_version[s] := a_version[s] + 1;
+                    a_changed_at[s] := greatest(v_now, a_changed_at[s]);
+                    IF o_kind[o] = 'close' THEN
+                        a_status[s] := 'closed';
+                    ELSE
+                        a_floor[s] := p_amount[o_row[o]];
+                    END IF;
+                END IF;
+            END IF;
+        ELSE
+            IF o_kind[o] = 'reverse' THEN
+                u := l_left_at[o_leg[o]];
+                IF l_target_kind[o_leg[o]] IS NULL THEN
+                    v_outcome := 'NOTRANSFER';
+                    v_detail := format('no transfer %s', p_target[o_row[o]]);
+                ELSIF l_target_kind[o_leg[o]] = 'reverse' THEN
+                    v_outcome := 'ERR';
+                    v_detail := 'a reverse cannot be reversed';
+                ELSIF o_multi[o] AND p_amount[o_row[o]] IS NOT NULL THEN
+                    v_outcome := 'ERR';
+                    v_detail := 'a transfer of several legs is reversed only as a whole';
+                ELSIF l_left[u] = 0 THEN
+                    v_outcome := 'ERR';
+                    v_detail := 'nothing is left of the transfer to reverse';
+                ELSIF p_amount[o_row[o]] > l_left[u] THEN
+                    v_outcome := 'ERR';
+                    v_detail := format('more than the transfer moved: %s left to reverse',
+                                       l_left[u]);
+                END IF;
+                FOR l IN o_leg[o] .. o_last_leg[o] LOOP
+                    l_amount[l] := coalesce(p_amount[o_row[o]], l_left[l_left_at[l]]);
+                END LOOP;
+            END IF;
+            FOR l IN o_leg[o] .. o_last_leg[o] LOOP
+                EXIT WHEN v_outcome <> 'OK';
+                f := l_from[l];
+                t := l_to[l];
+                v_amount := l_amount[l];
+                IF f > 0 AND a_version[f] = 0 OR t > 0 AND a_version[t] = 0 THEN
+                    v_outcome := 'NOACCOUNT';
+                    v_detail := format('no account %s', CASE WHEN f > 0 AND a_version[f] = 0
+                                                             THEN a_id[f] ELSE a_id[t] END);
+                ELSIF f > 0 AND t > 0 AND a_asset[f] <> a_asset[t] THEN
+                    v_outcome := 'ASSET';
+                    v_detail := format('%s holds %s, %s holds %s', a_id[f], a_asset[f], a_id[t],
+                                       a_asset[t]);
+                ELSIF f > 0 AND a_status[f] <> 'active' THEN
+                    v_outcome := upper(a_status[f]);
+                    v_detail := format('account %s is %s', a_id[f], a_status[f]);
+                ELSIF t > 0 AND a_status[t] = 'closed' THEN
+                    v_outcome := 'CLOSED';
+                    v_detail := format('account %s is closed', a_id[t]);
+                ELSIF f > 0 AND a_balance[f]::numeric - a_held[f] - v_amount < a_floor[f] THEN
+                    v_outcome := 'INSUFFICIENT';
+                    v_detail := format('available %s, floor %s, asked %s',
+                                       a_balance[f] - a_held[f], a_floor[f], v_amount);
+                ELSIF t > 0 AND a_balance[t] > int64_max - v_amount THEN
+                    v_outcome := 'OVERFLOW';
+                    v_detail := format('balance %s of %s cannot take %s more', a_balance[t],
+                                       a_id[t], v_amount);
+                ELSE
+                    v_at := v_now;
+                    IF f > 0 THEN
+                        v_at := greatest(v_at, a_changed_at[f]);
+                        a_balance[f] := a_balance[f] - v_amount;
+                        a_version[f] := a_version[f] + 1;
+                        l_from_balance[l] := a_balance[f];
+                        l_from_version[l] := a_version[f];
+                        l_from_floor[l] := a_floor[f];
+                    END IF;
+                    IF t > 0 THEN
+                        v_at := greatest(v_at, a_changed_at[t]);
+                        a_balance[t] := a_balance[t] + v_amount;
+                        a_version[t] := a_version[t] + 1;
+                        a_changed_at[t] := v_at;
+                        l_to_balance[l] := a_balance[t];
+                        l_to_version[l] := a_version[t];
+                        l_to_floor[l] := a_floor[t];
+                        l_to_status[l] := a_status[t];
+                    END IF;
+                    IF f > 0 THEN
+                        a_changed_at[f] := v_at;
+                    END IF;
+                    l_at[l] := v_at;
+                    CONTINUE;
+                END IF;
+                -- Refused: the legs before it are taken back.
+                IF o_multi[o] THEN
+                    v_detail := format('leg %s: %s', l - o_leg[o] + 1, v_detail);
+                END IF;
+                FOR u IN o_leg[o] .. l - 1 LOOP
+                    f := l_from[u];
+                    t := l_to[u];
+                    l_at[u] := NULL;
+                    IF f > 0 THEN
+                        a_balance[f] := a_balance[f] + l_amount[u];
+                        a_version[f] := a_version[f] - 1;
+                    END IF;
+                    IF t > 0 THEN
+                        a_balance[t] := a_balance[t] - l_amount[u];
+                        a_version[t] := a_version[t] - 1;
+                    END IF;
+                END LOOP;
+            END LOOP;
+            IF v_outcome = 'OK' AND o_kind[o] = 'reverse' THEN
+                FOR l IN o_leg[o] .. o_last_leg[o] LOOP
+                    l_left[l_left_at[l]] := l_left[l_left_at[l]] - l_amount[l];
+                END LOOP;
+            END IF;
+        END IF;
+        o_outcome[o] := v_outcome;
+        o_detail[o] := v_detail;
+        IF v_outcome = 'OK' AND k IS NOT NULL AND o_owner[k] = 0 THEN
+            o_owner[k] := o;
+            o_known_fingerprint[k] := o_fingerprint[o];
+            o_known_id[k] := o_id[o];
+            IF o_id[o] IS NULL THEN
+                o_known_account[k] := a_id[s];
+                o_known_version[k] := a_version[s];
+                o_known_changed[k] := o_changed[o];
+            END IF;
+            v_rekey := v_rekey OR k <> o OR o_id[o] IS NULL;
+        ELSIF v_outcome <> 'OK' THEN
+            v_rekey := true;
+        END IF;
+        IF (v_outcome <> 'OK' OR o_id[o] IS NULL) AND s > 0 AND a_version[s] > 0 THEN
+            o_slot[o] := s;
+            o_balance[o] := a_balance[s];
+            o_held[o] := a_held[s];
+            o_floor[o] := a_floor[s];
+            o_status[o] := a_status[s];
+            o_version[o] := a_version[s];
+        END IF;
+    END LOOP;
+
+    UPDATE ballast.account AS a
+       SET balance = a_balance[n], floor = a_floor[n], status = a_status[n],
+           version = a_version[n], changed_at = a_changed_at[n], deferred = false
+      FROM generate_subscripts(a_id, 1) AS n
+     WHERE a.account_id = ANY (ARRAY[a_id[n]]) AND a_version[n] <> a_loaded_version[n];
+    INSERT INTO ballast.transfer (transfer, leg, kind, key, asset, amount, from_account,
+                                  from_version, from_balance, from_held, to_account, to_version,
+                                  to_balance, to_held, memo, reverses, at)
+    SELECT o_id[o], CASE WHEN o_kind[o] = 'reverse' THEN l_target_leg[l] ELSE l - o_leg[o] END,
+           o_kind[o], o_key[o], coalesce(a_asset[nullif(l_from[l], 0)], a_asset[l_to[l]]),
+           l_amount[l], l_payer[l], l_from_version[l], l_from_balance[l],
+           a_held[nullif(l_from[l], 0)], l_payee[l], l_to_version[l], l_to_balance[l],
+           a_held[nullif(l_to[l], 0)], p_memo[l_row[l]],
+           CASE WHEN o_kind[o] = 'reverse' THEN p_target[l_row[l]] END, l_at[l]
+      FROM generate_subscripts(o_op, 1) AS o,
+           LATERAL generate_series(o_leg[o], o_last_leg[o]) AS l
+     WHERE l_at[l] IS NOT NULL;
+    IF v_events THEN
+        INSERT INTO ballast.account_event (account_id, version, balance, held, floor, status, kind,
+                                           key, at)
+        SELECT a_id[o_slot[o]], o_version[o], o_balance[o], o_held[o], o_floor[o], o_status[o],
+               o_kind[o], o_key[o], a_changed_at[o_slot[o]]
+          FROM generate_subscripts(o_op, 1) AS o
+         WHERE o_outcome[o] = 'OK' AND o_changed[o];
+    END IF;
+    IF v_reverses THEN
+        INSERT INTO ballast.reversal AS v (transfer, leg, amount)
+        SELECT p_target[l_row[l]], l_target_leg[l], sum(l_amount[l])
+          FROM generate_subscripts(l_op, 1) AS l
+         WHERE l_target_kind[l] IS NOT NULL AND l_at[l] IS NOT NULL
+         GROUP BY p_target[l_row[l]], l_target_leg[l]
+        ON CONFLICT (transfer, leg) DO UPDATE SET amount = v.amount + excluded.amount;
+    END IF;
+    IF v_rekey THEN
+        DELETE FROM ballast.mutation AS m
+         USING generate_subscripts(o_op, 1) AS o
+         WHERE m.key = ANY (ARRAY[o_key[o]]) AND o_key_at[o] = o AND o_owner[o] = 0;
+        UPDATE ballast.mutation AS m
+           SET kind = o_kind[o_owner[o]], fingerprint = o_known_fingerprint[o],
+               transfer = o_known_id[o], account_id = o_known_account[o],
+               version = o_known_version[o]
+          FROM generate_subscripts(o_op, 1) AS o
+         WHERE m.key = ANY (ARRAY[o_key[o]]) AND o_owner[o] > 0
+           AND (o_owner[o] <> o OR o_known_id[o] IS NULL);
+    END IF;
+
+    RETURN QUERY
+    -- Movements that took effect, and their duplicates: the named side, then the other.
+    SELECT o_op[o], d.part, 'OK', coalesce(j.transfer, o_id[o]), d.account,
+           CASE WHEN d.account IS NOT NULL
+                THEN coalesce(a_asset[nullif(l_from[o_leg[o]], 0)], a_asset[l_to[o_leg[o]]]) END,
+           CASE WHEN NOT o_duplicate[o] THEN d.balance
+                WHEN d.payer THEN j.from_balance ELSE j.to_balance END,
+           CASE WHEN NOT o_duplicate[o] THEN a_held[d.slot]
+                WHEN d.payer THEN j.from_held ELSE j.to_held END,
+           CASE WHEN o_duplicate[o] THEN a_floor[d.slot] ELSE d.floor END,
+           CASE WHEN o_duplicate[o] THEN a_status[d.slot] ELSE d.status END,
+           CASE WHEN NOT o_duplicate[o] THEN d.version
+                WHEN d.payer THEN j.from_version ELSE j.to_version END,
+           o_duplicate[o], NOT o_duplicate[o], NULL::text
+      FROM generate_subscripts(o_op, 1) AS o
+      LEFT JOIN LATERAL (SELECT * FROM ballast.transfer AS x
+                          WHERE o_duplicate[o] AND x.transfer = o_known_id[o_key_at[o]]
+                          ORDER BY x.leg LIMIT 1) AS j ON true,
+           LATERAL (
+               SELECT 0::smallint AS part, NULL::integer AS slot, NULL::boolean AS payer,
+                      NULL::text AS account, NULL::bigint AS balance, NULL::bigint AS floor,
+                      NULL::text AS status, NULL::bigint AS version
+                WHERE o_multi[o]
+               UNION ALL
+               SELECT (NOT o_names_payer[o])::integer::smallint, nullif(l_from[o_leg[o]], 0), true,
+                      l_payer[o_leg[o]], l_from_balance[o_leg[o]], l_from_floor[o_leg[o]],
+                      CASE WHEN l_from[o_leg[o]] > 0 THEN 'active' END, l_from_version[o_leg[o]]
+                WHERE NOT o_multi[o] AND o_names_payer[o]
+               UNION ALL
+               SELECT o_names_payer[o]::integer::smallint, l_to[o_leg[o]], false,
+                      l_payee[o_leg[o]], l_to_balance[o_leg[o]], l_to_floor[o_leg[o]],
+                      l_to_status[o_leg[o]], l_to_version[o_leg[o]]
+                WHERE NOT o_multi[o] AND l_to[o_leg[o]] > 0) AS d
+     WHERE o_outcome[o] = 'OK' AND o_id[o] IS NOT NULL
+    UNION ALL
+    -- What was refused, and operations without money.
+    SELECT o_op[o], 0::smallint, o_outcome[o], NULL::bigint, a_id[nullif(o_slot[o], 0)],
+           a_asset[nullif(o_slot[o], 0)], o_balance[o], o_held[o], o_floor[o], o_status[o],
+           o_version[o], false, coalesce(o_changed[o], false), o_detail[o]
+      FROM generate_subscripts(o_op, 1) AS o
+     WHERE NOT o_duplicate[o] AND (o_outcome[o] <> 'OK' OR o_id[o] IS NULL)
+    UNION ALL
+    -- Duplicates of operations without money: the state at the version that they left.
+    SELECT o_op[o], 0::smallint, 'OK', NULL::bigint, a_id[g.slot], a_asset[g.slot],
+           d.balance, d.held, coalesce(d.floor, a_floor[g.slot]),
+           coalesce(d.status, a_status[g.slot]), g.version, true, o_known_changed[g.k], NULL::text
+      FROM generate_subscripts(o_op, 1) AS o,
+           LATERAL (SELECT o_key_at[o] AS k, l_from[o_leg[o]] AS slot,
+                           o_known_version[o_key_at[o]] AS version) AS g
+      LEFT JOIN LATERAL (
+               SELECT e.balance, e.held, e.floor, e.status FROM ballast.account_event AS e
+                WHERE e.account_id = a_id[g.slot] AND e.version = g.version
+               UNION ALL
+               SELECT x.from_balance, x.from_held, NULL, NULL FROM ballast.transfer AS x
+                WHERE x.from_account = a_id[g.slot] AND x.from_version = g.version
+               UNION ALL
+               SELECT x.to_balance, x.to_held, NULL, NULL FROM ballast.transfer AS x
+                WHERE x.to_account = a_id[g.slot] AND x.to_version = g.version) AS d ON true
+     WHERE o_duplicate[o] AND o_id[o] IS NULL
+    UNION ALL
+    -- Present states: of every account of duplicates and of operations with several legs, and of
+    -- the payee of a refused transfer.
+    SELECT x.op, 2::smallint, x.outcome, NULL::bigint, a_id[x.slot], a_asset[x.slot],
+           a_balance[x.slot], a_held[x.slot], a_floor[x.slot], a_status[x.slot],
+           a_version[x.slot], x.duplicate, false, NULL::text
+      FROM (SELECT DISTINCT o_op[o] AS op, o_outcome[o] AS outcome, o_duplicate[o] AS duplicate,
+                   d.slot
+              FROM generate_subscripts(o_op, 1) AS o,
+                   LATERAL generate_series(o_leg[o], o_last_leg[o]) AS l,
+                   LATERAL (VALUES (l_from[l], o_duplicate[o] OR o_multi[o]),
+                                   (l_to[l], o_duplicate[o] OR o_multi[o]
+                                    OR (o_outcome[o] <> 'OK' AND o_names_payer[o])))
+                       AS d (slot, wanted)
+             WHERE d.wanted AND d.slot > 0 AND a_version[d.slot] > 0) AS x
+     ORDER BY 1, 2;
+END
+$$;
+
+RESET ROLE;
