@@ -46,7 +46,11 @@ struct resp_slice {
     size_t len;
 };
 
-/* The arguments of one command. Zeroed at first; grows by what arrived, not by what was said. */
+/*
+ * The arguments of one command, one struct a connection: it holds the half of a command that has
+ * arrived. Zeroed at first; grows by what arrived, not by what was announced. May be freed between
+ * commands, so that one large command does not cost memory for ever.
+ */
 struct resp_args {
     struct resp_slice *items;
     size_t count;
