@@ -1,0 +1,26 @@
+/*
+ * server/board.h: what the threads of the daemon show each other: copies of the state of the trust
+ * machine and of the engines, put up by their owners once a second and at changes.
+ */
+#ifndef BALLAST_SERVER_BOARD_H
+#define BALLAST_SERVER_BOARD_H
+
+#include "core/engine.h"
+#include "core/trust.h"
+
+struct board;
+
+struct board *board_create(int workers);
+void board_free(struct board *board);
+
+/* The control thread. */
+void board_put_trust(struct board *board, const struct trust_status *status);
+/* The worker's thread. Copies the texts too. */
+void board_put_engine(struct board *board, int worker, const struct engine_status *status);
+
+/* Any thread. */
+void board_read_trust(struct board *board, struct trust_status *status);
+/* The texts of *status are valid until this thread's next call. */
+void board_read_engine(struct board *board, int worker, struct engine_status *status);
+
+#endif

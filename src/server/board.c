@@ -1,0 +1,96 @@
+/* Copies under one mutex: a few hundred bytes, some times a second. */
+#include "server/board.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/attributes.h"
+
+struct texts {
+    char store[STORE_TEXT_MAX];
+    char cache[STORE_TEXT_MAX];
+};
+
+struct board_engine {
+    struct engine_status status;
+    struct texts why;
+};
+
+struct board {
+    pthread_mutex_t lock;
+    int workers;
+    struct trust_status trust;
+    struct board_engine engines[];
+};
+
+/* Points the status to the copy of its texts. */
+static void texts_adopt(struct texts *texts, struct engine_status *status)
+{
+    snprintf(texts->store, sizeof texts->store, "%s", status->store_why);
+    snprintf(texts->cache, sizeof texts->cache, "%s", status->cache_why);
+    status->store_why = texts->store;
+    status->cache_why = texts->cache;
+}
+
+struct board *board_create(int workers)
+{
+    struct board *board =
+        calloc(1, sizeof *board + (size_t)workers * sizeof board->engines[0]);
+
+    if (board == NULL || pthread_mutex_init(&board->lock, NULL) != 0) {
+        abort();
+    }
+    board->workers = workers;
+    board->trust.why = "the daemon is starting";
+    for (int i = 0; i < workers; i++) {
+        struct board_engine *engine = &board->engines[i];
+        engine->status.store_why = engine->status.cache_why = "the daemon is starting";
+        texts_adopt(&engine->why, &engine->status);
+    }
+    return board;
+}
+
+void board_free(struct board *board)
+{
+    if (board != NULL) {
+        pthread_mutex_destroy(&board->lock);
+        free(board);
+    }
+}
+
+void board_put_trust(struct board *board, const struct trust_status *status)
+{
+    pthread_mutex_lock(&board->lock);
+    board->trust = *status;
+    pthread_mutex_unlock(&board->lock);
+}
+
+void board_read_trust(struct board *board, struct trust_status *status)
+{
+    pthread_mutex_lock(&board->lock);
+    *status = board->trust;
+    pthread_mutex_unlock(&board->lock);
+}
+
+void board_put_engine(struct board *board, int worker, const struct engine_status *status)
+{
+    assert(worker >= 0 && worker < board->workers);
+    struct board_engine *engine = &board->engines[worker];
+
+    pthread_mutex_lock(&board->lock);
+    engine->status = *status;
+    texts_adopt(&engine->why, &engine->status);
+    pthread_mutex_unlock(&board->lock);
+}
+
+void board_read_engine(struct board *board, int worker, struct engine_status *status)
+{
+    static _Thread_local struct texts shown;
+    assert(worker >= 0 && worker < board->workers);
+
+    pthread_mutex_lock(&board->lock);
+    *status = board->engines[worker].status;
+    texts_adopt(&shown, status);
+    pthread_mutex_unlock(&board->lock);
+}

@@ -1,0 +1,527 @@
+/*
+ * The thread of a worker.
+ *
+ * A turn of its loop: sockets and links bring events; sessions hand items to the engine, the
+ * engine collects what it will ask; at the end of the turn (worker_end_of_turn) engine_flush sends
+ * every batch at once, and the sessions write what has been answered.
+ *
+ * Other threads reach it by the wake-up alone: notices are bits, because they must not be lost;
+ * tasks wait in a bounded queue.
+ */
+#include "server/worker_thread.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "server/link_options.h"
+#include "server/listener.h"
+#include "server/loop.h"
+#include "server/session.h"
+#include "server/task_queue.h"
+
+/* Journal notices of a batch job come in bursts; beyond, the era is closed instead. */
+#define WORKER_TASKS_MAX 4096
+
+/* Tasks of one turn; sessions are served in between. */
+#define WORKER_TASKS_A_TURN 64
+
+/* Between looks at whether everything has been answered, while stopping. */
+#define WORKER_STOP_POLL_MS 5
+
+/* A store that restarts is back within a second: a read waits that long for it, and not longer
+ * than a quarter of its deadline, before it settles for a stale value. */
+#define WORKER_GRACE_MAX_MS 1000
+
+#define WORKER_STATUS_MS 1000
+
+enum worker_notice {
+    WORKER_NOTICE_FENCES = 1,
+    WORKER_NOTICE_CONFIG = 2,
+    WORKER_NOTICE_STOP = 4,
+};
+
+struct worker_thread {
+    struct worker worker; /* first: what sessions see of it */
+    struct trust_view *view;
+    struct board *board;
+    void (*ended)(void *ctx);
+    void *ctx;
+
+    struct store_link *writer;
+    struct store_link *readers[ENGINE_READ_LINKS_MAX];
+    size_t reader_count;
+    struct cache_link *cache;
+    bool mac_key_known;
+    struct trust_era era; /* as last seen, for the metrics */
+    bool ending;          /* links and engine are being freed: their events mean nothing */
+
+    struct listener *listeners[WORKER_LISTENERS_MAX];
+    int listener_count;
+
+    struct event *end_of_turn;
+    bool turn_is_ending; /* its event runs */
+    bool turn_again;     /* and something is left for another turn */
+    struct event *engine_timer;
+    struct event *status_timer;
+    struct event *stop_timer;
+
+    pthread_t thread;
+    bool started;
+
+    /* shared with other threads */
+    struct loop_wake wake;
+    struct task_queue *tasks;
+    _Atomic unsigned notices;
+    _Atomic(const struct config *) offered;
+    _Atomic(const struct config *) in_force;
+    _Atomic int64_t stop_deadline_us;
+    atomic_bool has_ended;
+};
+
+static struct worker_thread *worker_thread_of(struct worker *worker)
+{
+    static_assert(offsetof(struct worker_thread, worker) == 0, "the cast below");
+    return (struct worker_thread *)worker;
+}
+
+/* --- the engine's wishes, and the end of a turn -----------------------------------------------*/
+
+void worker_end_of_turn(struct worker *worker)
+{
+    struct worker_thread *self = worker_thread_of(worker);
+
+    /* What the end of a turn leaves for another one has to wait until sockets were looked at:
+     * else one long pipeline would keep everybody else waiting. */
+    if (self->turn_is_ending) {
+        self->turn_again = true;
+    } else {
+        loop_soon(self->end_of_turn);
+    }
+}
+
+static void worker_turn_ends(int fd, short what, void *arg)
+{
+    struct worker_thread *self = arg;
+
+    (void)fd;
+    (void)what;
+    self->turn_is_ending = true;
+    self->turn_again = false;
+    engine_flush(self->worker.engine);
+    session_flush_dirty(&self->worker);
+    self->turn_is_ending = false;
+    if (self->turn_again) {
+        loop_timer_in_ms(self->end_of_turn, 0);
+    }
+}
+
+static void worker_need_flush(void *ctx)
+{
+    struct worker_thread *self = ctx;
+    worker_end_of_turn(&self->worker);
+}
+
+static void worker_need_timer(void *ctx, int64_t at_us)
+{
+    struct worker_thread *self = ctx;
+    loop_timer_at(self->engine_timer, at_us);
+}
+
+static void worker_engine_due(int fd, short what, void *arg)
+{
+    struct worker_thread *self = arg;
+
+    (void)fd;
+    (void)what;
+    engine_tick(self->worker.engine);
+}
+
+/* --- links ------------------------------------------------------------------------------------*/
+
+static void worker_show_status(struct worker_thread *self)
+{
+    struct metrics *metrics = self->worker.metrics;
+    struct engine_status status;
+    bool trusted = trust_view_check(self->view, &self->era, clock_boot_us());
+
+    engine_status(self->worker.engine, &status);
+    board_put_engine(self->board, self->worker.index, &status);
+    metrics_set(&metrics->store_up, status.writer_up && status.reader_up);
+    metrics_set(&metrics->cache_up, status.cache_up);
+    metrics_set(&metrics->cache_trusted, status.cache_up && self->mac_key_known && trusted);
+    metrics_set(&metrics->era, (int64_t)self->era.id);
+    metrics_set(&metrics->mutation_queue, (int64_t)status.writes_queued);
+    metrics_set(&metrics->read_queue, (int64_t)status.reads_waiting);
+}
+
+static void worker_status_due(int fd, short what, void *arg)
+{
+    struct worker_thread *self = arg;
+
+    (void)fd;
+    (void)what;
+    worker_show_status(self);
+    loop_timer_in_ms(self->status_timer, WORKER_STATUS_MS);
+}
+
+static void worker_links_changed(struct worker_thread *self)
+{
+    /* Without the key of the checksums every value reads as poison: no era should be opened on
+     * the word of a worker that could not use it. */
+    const struct cache_identity *redis =
+        self->mac_key_known ? cache_link_identity(self->cache) : NULL;
+
+    trust_view_report_cache(self->view, self->worker.index, redis);
+    engine_links_changed(self->worker.engine);
+    worker_show_status(self);
+}
+
+static void worker_store_up(void *ctx, struct store_link *link)
+{
+    struct worker_thread *self = ctx;
+
+    cache_link_set_mac_key(self->cache, store_link_mac_key(link));
+    self->mac_key_known = true;
+    metrics_add(&self->worker.metrics->store_connects, 1);
+    worker_links_changed(self);
+}
+
+static void worker_store_down(void *ctx, struct store_link *link, const char *why)
+{
+    struct worker_thread *self = ctx;
+
+    (void)link;
+    (void)why;
+    if (!self->ending) {
+        metrics_add(&self->worker.metrics->store_disconnects, 1);
+        worker_links_changed(self);
+    }
+}
+
+static void worker_cache_up(void *ctx, struct cache_link *link)
+{
+    struct worker_thread *self = ctx;
+
+    (void)link;
+    metrics_add(&self->worker.metrics->cache_connects, 1);
+    worker_links_changed(self);
+}
+
+static void worker_cache_down(void *ctx, struct cache_link *link, const char *why)
+{
+    struct worker_thread *self = ctx;
+
+    (void)link;
+    (void)why;
+    if (!self->ending) {
+        metrics_add(&self->worker.metrics->cache_disconnects, 1);
+        worker_links_changed(self);
+    }
+}
+
+/* --- what other threads tell ------------------------------------------------------------------*/
+
+static void worker_notice(struct worker_thread *self, enum worker_notice notice)
+{
+    atomic_fetch_or(&self->notices, notice);
+    loop_wake_signal(&self->wake);
+}
+
+void worker_fences_done(struct worker *worker)
+{
+    worker_notice(worker_thread_of(worker), WORKER_NOTICE_FENCES);
+}
+
+void worker_offer_config(struct worker *worker, const struct config *config)
+{
+    struct worker_thread *self = worker_thread_of(worker);
+
+    atomic_store(&self->offered, config);
+    worker_notice(self, WORKER_NOTICE_CONFIG);
+}
+
+bool worker_holds_config(const struct worker *worker, const struct config *config)
+{
+    const struct worker_thread *self = (const struct worker_thread *)worker;
+
+    return atomic_load(&self->in_force) == config || atomic_load(&self->offered) == config;
+}
+
+void worker_stop(struct worker *worker, int64_t deadline_us)
+{
+    struct worker_thread *self = worker_thread_of(worker);
+
+    atomic_store(&self->stop_deadline_us, deadline_us);
+    worker_notice(self, WORKER_NOTICE_STOP);
+}
+
+bool worker_has_ended(const struct worker *worker)
+{
+    return atomic_load(&((const struct worker_thread *)worker)->has_ended);
+}
+
+bool worker_post(struct worker *worker, worker_task_fn *run, const void *data, size_t len)
+{
+    struct worker_thread *self = worker_thread_of(worker);
+
+    if (!task_queue_put(self->tasks, run, data, len)) {
+        return false;
+    }
+    loop_wake_signal(&self->wake);
+    return true;
+}
+
+static void worker_run_tasks(struct worker_thread *self)
+{
+    struct task tasks[WORKER_TASKS_A_TURN];
+    size_t count = task_queue_take(self->tasks, tasks, WORKER_TASKS_A_TURN);
+
+    for (size_t i = 0; i < count; i++) {
+        tasks[i].run(&self->worker, tasks[i].data);
+    }
+    if (count == WORKER_TASKS_A_TURN) {
+        loop_wake_signal(&self->wake);
+    }
+}
+
+/* --- stopping ---------------------------------------------------------------------------------*/
+
+static void worker_begin_stop(struct worker_thread *self)
+{
+    if (!self->worker.stopping) {
+        for (int i = 0; i < self->listener_count; i++) {
+            listener_end(self->listeners[i]);
+        }
+        self->listener_count = 0;
+        self->worker.stopping = true;
+        session_drain_all(&self->worker);
+    }
+    loop_timer_in_ms(self->stop_timer, 0);
+}
+
+static void worker_stop_due(int fd, short what, void *arg)
+{
+    struct worker_thread *self = arg;
+    bool idle = self->worker.session_count == 0 && engine_pending(self->worker.engine) == 0;
+
+    (void)fd;
+    (void)what;
+    if (idle || clock_boot_us() >= atomic_load(&self->stop_deadline_us)) {
+        event_base_loopbreak(self->worker.base);
+    } else {
+        loop_timer_in_ms(self->stop_timer, WORKER_STOP_POLL_MS);
+    }
+}
+
+static void worker_woken(void *arg)
+{
+    struct worker_thread *self = arg;
+    unsigned notices = atomic_exchange(&self->notices, 0);
+
+    if (notices & WORKER_NOTICE_CONFIG) {
+        self->worker.config = atomic_load(&self->offered);
+        atomic_store(&self->in_force, self->worker.config);
+    }
+    if (notices & WORKER_NOTICE_FENCES) {
+        engine_fences_done(self->worker.engine);
+    }
+    if (notices & WORKER_NOTICE_STOP) {
+        worker_begin_stop(self);
+    }
+    worker_run_tasks(self);
+}
+
+/* Lets go of sessions, links and engine, in this order: requests get their callbacks, which need
+ * their sessions. */
+static void worker_let_go(struct worker_thread *self)
+{
+    struct worker *worker = &self->worker;
+
+    self->ending = true;
+    task_queue_close(self->tasks);
+    for (int i = 0; i < self->listener_count; i++) {
+        listener_end(self->listeners[i]);
+    }
+    self->listener_count = 0;
+    session_close_all(worker, SESSION_END_SHUTDOWN);
+    trust_view_report_cache(self->view, worker->index, NULL);
+    store_link_free(self->writer);
+    for (size_t i = 0; i < self->reader_count; i++) {
+        store_link_free(self->readers[i]);
+    }
+    cache_link_free(self->cache);
+    engine_free(worker->engine);
+    worker->engine = NULL;
+    event_free(self->end_of_turn);
+    event_free(self->engine_timer);
+    event_free(self->status_timer);
+    event_free(self->stop_timer);
+    session_group_free(worker->group);
+}
+
+/* --- the thread -------------------------------------------------------------------------------*/
+
+static void *worker_main(void *arg)
+{
+    struct worker_thread *self = arg;
+    char name[16];
+
+    snprintf(name, sizeof name, "worker-%d", self->worker.index);
+    pthread_setname_np(pthread_self(), name);
+    worker_status_due(-1, 0, self);
+    if (event_base_loop(self->worker.base, EVLOOP_NO_EXIT_ON_EMPTY) < 0) {
+        abort();
+    }
+    worker_let_go(self);
+    atomic_store(&self->has_ended, true);
+    self->ended(self->ctx);
+    return NULL;
+}
+
+void worker_start(struct worker *worker)
+{
+    struct worker_thread *self = worker_thread_of(worker);
+    sigset_t all, before;
+
+    /* Signals are the control thread's. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (pthread_create(&self->thread, NULL, worker_main, self) != 0) {
+        abort();
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    self->started = true;
+}
+
+static void worker_accepted(void *arg, int fd, const struct sockaddr *peer, const char *unix_path)
+{
+    struct worker_thread *self = arg;
+    session_accept(&self->worker, fd, peer, unix_path);
+}
+
+void worker_listen(struct worker *worker, int fd, const char *unix_path)
+{
+    struct worker_thread *self = worker_thread_of(worker);
+    struct listener_options options = {
+        .fd = fd,
+        .unix_path = unix_path,
+        .shared = unix_path != NULL,
+        .accepted = worker_accepted,
+        .arg = self,
+    };
+
+    assert(self->listener_count < WORKER_LISTENERS_MAX);
+    self->listeners[self->listener_count++] = listener_create(worker->base, &options);
+}
+
+/* --- making and freeing -----------------------------------------------------------------------*/
+
+static void worker_make_engine(struct worker_thread *self, const struct config *config)
+{
+    int64_t grace_ms = config->limits.request_timeout_ms / 4;
+    struct engine_options options = {
+        .worker = self->worker.index,
+        .batch_max = (int)config->limits.batch,
+        .queue_max = (int)config->limits.queue,
+        .read_queue_max = (int)config->limits.read_queue,
+        .grace_us = 1000 * (grace_ms < WORKER_GRACE_MAX_MS ? grace_ms : WORKER_GRACE_MAX_MS),
+    };
+    static const struct engine_hooks hooks = {
+        .need_flush = worker_need_flush,
+        .need_timer = worker_need_timer,
+    };
+
+    self->worker.engine = engine_create(&options, self->view, self->worker.metrics, &hooks, self);
+}
+
+static struct store_link *worker_make_store_link(struct worker_thread *self,
+                                                 const struct store_options *options)
+{
+    static const struct store_hooks hooks = {.up = worker_store_up, .down = worker_store_down};
+    char err[STORE_TEXT_MAX];
+    struct store_link *link =
+        store_link_create(self->worker.base, options, &hooks, self, err, sizeof err);
+
+    if (link == NULL) {
+        abort(); /* conninfo was checked before: no memory */
+    }
+    return link;
+}
+
+static void worker_make_links(struct worker_thread *self, const struct config *config)
+{
+    static const struct cache_hooks hooks = {.up = worker_cache_up, .down = worker_cache_down};
+    char name[32], address[ADDRESS_TEXT_ROOM];
+    struct cache_options cache = cache_options_of(config, address);
+
+    snprintf(name, sizeof name, "ballastd worker %d", self->worker.index);
+    struct store_options store = store_options_of(config, name);
+    self->writer = worker_make_store_link(self, &store);
+    while (self->reader_count < (size_t)config->store.read_links &&
+           self->reader_count < ENGINE_READ_LINKS_MAX) {
+        self->readers[self->reader_count++] = worker_make_store_link(self, &store);
+    }
+    self->cache = cache_link_create(self->worker.base, &cache, &hooks, self);
+    if (self->cache == NULL) {
+        abort();
+    }
+    engine_attach(self->worker.engine, self->writer, self->readers, self->reader_count,
+                  self->cache);
+}
+
+struct worker *worker_create(const struct worker_options *options)
+{
+    struct worker_thread *self = calloc(1, sizeof *self);
+
+    if (self == NULL) {
+        abort();
+    }
+    struct worker *worker = &self->worker;
+    worker->server = options->server;
+    worker->index = options->index;
+    worker->config = options->config;
+    worker->base = loop_base_new();
+    worker->metrics = metrics_create();
+    self->view = options->view;
+    self->board = options->board;
+    self->ended = options->ended;
+    self->ctx = options->ctx;
+    atomic_store(&self->offered, options->config);
+    atomic_store(&self->in_force, options->config);
+    self->tasks = task_queue_create(WORKER_TASKS_MAX);
+    loop_wake_open(&self->wake, worker->base, worker_woken, self);
+    self->end_of_turn = loop_timer_new(worker->base, worker_turn_ends, self);
+    self->engine_timer = loop_timer_new(worker->base, worker_engine_due, self);
+    self->status_timer = loop_timer_new(worker->base, worker_status_due, self);
+    self->stop_timer = loop_timer_new(worker->base, worker_stop_due, self);
+    worker_make_engine(self, options->config);
+    worker_make_links(self, options->config);
+    worker->group = session_group_create(worker);
+    if (worker->group == NULL) {
+        abort();
+    }
+    return worker;
+}
+
+void worker_free(struct worker *worker)
+{
+    struct worker_thread *self = worker_thread_of(worker);
+
+    if (!self->started) {
+        worker_let_go(self);
+    } else if (pthread_join(self->thread, NULL) != 0) {
+        abort();
+    }
+    loop_wake_close(&self->wake);
+    task_queue_free(self->tasks);
+    event_base_free(worker->base);
+    free(worker->metrics);
+    free(self);
+}
