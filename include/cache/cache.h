@@ -134,7 +134,7 @@ void cache_stamp_raise(struct cache_link *link, const char *stamp, cache_done_fn
 /* --- jobs and operators -----------------------------------------------------------------------*/
 
 struct cache_scan_page {
-    uint64_t next_cursor; /* 0: the scan is over */
+    uint64_t next_cursor;         /* 0: the scan is over */
     const struct account_id *ids; /* account keys only: what stands under the prefix and parses */
     size_t count;
 };

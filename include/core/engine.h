@@ -29,11 +29,11 @@ struct metrics;
 #define ENGINE_READ_LINKS_MAX 8
 
 struct engine_options {
-    int worker;          /* index, for the trust view */
-    int batch_max;       /* mutations in one commit */
-    int queue_max;       /* mutations waiting or in flight; beyond: BUSY */
-    int read_queue_max;  /* accounts waiting for the store; beyond: BUSY */
-    int64_t grace_us;    /* how long a read waits for a store that has just gone away, before it
+    int worker;         /* index, for the trust view */
+    int batch_max;      /* mutations in one commit */
+    int queue_max;      /* mutations waiting or in flight; beyond: BUSY */
+    int read_queue_max; /* accounts waiting for the store; beyond: BUSY */
+    int64_t grace_us;   /* how long a read waits for a store that has just gone away, before it
                             is answered with a stale value */
 };
 
@@ -47,11 +47,16 @@ struct engine_hooks {
 struct engine *engine_create(const struct engine_options *options, struct trust_view *view,
                              struct metrics *metrics, const struct engine_hooks *hooks, void *ctx)
     __attribute__((warn_unused_result));
-/* Items still under way get their callbacks first (UNAVAILABLE or UNKNOWN). */
+/*
+ * The end, in this order: engine_detach(), after which nothing is sent any more; the caller frees
+ * the links, whose callbacks still come in; engine_free() answers what is left (UNAVAILABLE or
+ * UNKNOWN).
+ */
+void engine_detach(struct engine *engine);
 void engine_free(struct engine *engine);
 
-/* The links belong to the caller; it frees them before the engine. All mutations go over writer:
- * one link keeps the order of each connection's mutations, also when they are sent again. */
+/* The links belong to the caller. All mutations go over writer: one link keeps the order of each
+ * connection's mutations, also when they are sent again. */
 void engine_attach(struct engine *engine, struct store_link *writer,
                    struct store_link *const *readers, size_t reader_count,
                    struct cache_link *cache);
@@ -90,6 +95,7 @@ struct read_item {
     /* the engine's own */
     struct cache_lookup lookup;
     struct read_item *next;
+    bool poisoned; /* what stands in the cache is to be overwritten */
 };
 
 void engine_read(struct engine *engine, struct read_item *item);
@@ -140,15 +146,15 @@ struct query_item {
 
     enum outcome outcome; /* OK, NOACCOUNT, ERR, UNAVAILABLE, BUSY */
     char detail[STORE_TEXT_MAX];
-    struct store_history_row *history;           /* HISTORY: count rows of them */
+    struct store_history_row *history;            /* HISTORY: count rows of them */
     struct store_system_balance *system_balances; /* SYSTEM_BALANCE */
     size_t rows;
-    int64_t balance; /* BALANCE_AT */
+    int64_t balance;  /* BALANCE_AT */
     uint64_t version; /* BALANCE_AT; 0: not open yet at that time */
 
     /* the engine's own */
     struct query_item *next;
-    void *memory;
+    void *memory; /* the copied rows */
 };
 
 void engine_query(struct engine *engine, struct query_item *item);

@@ -28,8 +28,8 @@ struct trust_hooks {
 };
 
 enum trust_phase {
-    TRUST_NO_STORE, /* the store has not answered a renewal yet, or not within L */
-    TRUST_TRUSTING, /* an era is open and the lease on it runs */
+    TRUST_NO_STORE,  /* the store has not answered a renewal yet, or not within L */
+    TRUST_TRUSTING,  /* an era is open and the lease on it runs */
     TRUST_ELSEWHERE, /* an era is open on a Redis that is not ours */
     TRUST_CLOSING,   /* an era is closing: waiting for leases (T4) */
     TRUST_DRAINED    /* no era: everything is answered from the store; opening when agreed (T5) */
@@ -37,12 +37,12 @@ enum trust_phase {
 
 struct trust_status {
     enum trust_phase phase;
-    uint64_t era;          /* id of the row in the store, as last seen */
-    int64_t since_us;      /* when the phase began */
-    int64_t valid_until_us; /* of the lease; 0 without */
+    uint64_t era;                     /* id of the row in the store, as last seen */
+    int64_t since_us;                 /* when the phase began */
+    int64_t valid_until_us;           /* of the lease; 0 without */
     uint64_t opened, closed, adopted; /* eras, by this daemon */
-    size_t leases;         /* live ones, own included */
-    const char *why;       /* a constant phrase: what it waits for */
+    size_t leases;                    /* live ones, own included */
+    const char *why;                  /* a constant phrase: what it waits for */
 };
 
 /* The links belong to the caller and must outlive the machine; their events are passed on below. */
@@ -52,8 +52,8 @@ struct trust *trust_create(const struct trust_options *options, struct trust_vie
     __attribute__((warn_unused_result));
 void trust_free(struct trust *trust);
 
-void trust_tick(struct trust *trust);  /* the timer came */
-void trust_wake(struct trust *trust);  /* a worker asked (trust_view_hooks.wake_control) */
+void trust_tick(struct trust *trust);          /* the timer came */
+void trust_wake(struct trust *trust);          /* a worker asked (trust_view_hooks.wake_control) */
 void trust_links_changed(struct trust *trust); /* the store's or the cache's link went up or down */
 void trust_notified(struct trust *trust);      /* NOTIFY ballast_era: look at the row soon */
 

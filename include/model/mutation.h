@@ -16,9 +16,9 @@
 #include "model/account.h"
 #include "model/outcome.h"
 
-#define MUTATION_KEY_MAX 128   /* bytes, printable ASCII without space */
-#define MUTATION_MEMO_MAX 256  /* bytes of UTF-8 without NUL */
-#define MUTATION_LEGS_MAX 100  /* of one MTRANSFER (spec) */
+#define MUTATION_KEY_MAX 128  /* bytes, printable ASCII without space */
+#define MUTATION_MEMO_MAX 256 /* bytes of UTF-8 without NUL */
+#define MUTATION_LEGS_MAX 100 /* of one MTRANSFER (spec) */
 #define MUTATION_DETAIL_MAX 120
 
 /* X(symbol, word in the store and in CLI and protocol) */
@@ -65,10 +65,10 @@ struct mutation {
 struct mutation_result {
     enum outcome outcome;
     bool duplicate;
-    bool changed;                 /* OPEN: created; SETFLOOR, CLOSE: a version was made */
-    uint64_t transfer;            /* 0 where nothing moved */
-    struct account_entry account; /* as the reply shows it: after this mutation */
-    struct account_entry to;      /* TRANSFER: the payee */
+    bool changed;                     /* OPEN: created; SETFLOOR, CLOSE: a version was made */
+    uint64_t transfer;                /* 0 where nothing moved */
+    struct account_entry account;     /* as the reply shows it: after this mutation */
+    struct account_entry to;          /* TRANSFER: the payee */
     char detail[MUTATION_DETAIL_MAX]; /* refusals: what the store saw; NUL-terminated */
 };
 

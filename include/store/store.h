@@ -223,7 +223,11 @@ void store_era_open(struct store_link *link, uint64_t drained, const struct stor
                     store_era_fn *done, void *arg);
 
 typedef void store_done_fn(void *arg, enum store_status status, const struct store_error *error);
+/* The own row, at a graceful end. */
 void store_lease_drop(struct store_link *link, const char *daemon, store_done_fn *done, void *arg);
+/* A dead daemon's row, only while it still has that many renewals: one that came back keeps it. */
+void store_lease_expel(struct store_link *link, const char *daemon, uint64_t renewals,
+                       store_done_fn *done, void *arg);
 
 /* --- everything else: for jobs and operators --------------------------------------------------*/
 

@@ -9,9 +9,8 @@
 static bool id_byte(unsigned char c)
 {
     static const bool allowed[256] = {
-        ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
-        ['_'] = true,         ['.'] = true,         [':'] = true,
-        ['-'] = true,
+        ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['_'] = true,
+        ['.'] = true,         [':'] = true,         ['-'] = true,
     };
     return allowed[c];
 }

@@ -142,8 +142,7 @@ const char *mutation_check(const struct mutation *m)
 {
     bool needs_account = m->kind != MUTATION_MTRANSFER && m->kind != MUTATION_REVERSE;
     bool moves = m->kind == MUTATION_CREDIT || m->kind == MUTATION_DEBIT ||
-                 m->kind == MUTATION_TRANSFER ||
-                 (m->kind == MUTATION_REVERSE && m->has_amount);
+                 m->kind == MUTATION_TRANSFER || (m->kind == MUTATION_REVERSE && m->has_amount);
     if (m->kind != MUTATION_OPEN && m->key_len == 0) {
         return "KEY is needed: it makes the request safe to repeat";
     }

@@ -1,0 +1,218 @@
+/*
+ * The engine's life, its end-of-turn flush and its tick, and the sharing of the reading links
+ * between fills and queries. What happens to an item is told in read.c, fill.c, write.c, query.c.
+ */
+#include "core/engine_parts.h"
+
+#include <stdlib.h>
+
+#include "base/attributes.h"
+#include "base/clock.h"
+
+/* Queries wait in the sessions' own requests; those on a link or in ENSURE need an object. */
+#define QUERIES_ACTIVE_MAX 256
+
+struct engine *engine_create(const struct engine_options *options, struct trust_view *view,
+                             struct metrics *metrics, const struct engine_hooks *hooks, void *ctx)
+{
+    struct engine *engine = calloc(1, sizeof *engine);
+    if (engine == NULL) {
+        abort();
+    }
+    engine->options = *options;
+    engine->hooks = *hooks;
+    engine->ctx = ctx;
+    engine->view = view;
+    engine->metrics = metrics;
+    engine->batch_limit = options->batch_max;
+    read_queue_init(&engine->lookups);
+    read_queue_init(&engine->misses);
+    engine->queue_end = &engine->queue_first;
+    engine->query_end = &engine->query_first;
+    list_init(&engine->fills_active);
+    list_init(&engine->commits_active);
+    list_init(&engine->queries_active);
+    list_init(&engine->fencing);
+    engine->batches = pool_create("lookup batches", read_batch_size(), 2 * LOOKUP_BATCHES_MAX);
+    engine->fills = pool_create("fills", fill_size(), FILLS_MAX);
+    engine->refreshes = pool_create("refreshes", sizeof(struct read_item), REFRESHES_MAX);
+    engine->items = pool_create("mutations", sizeof(struct write_item), (size_t)options->queue_max);
+    engine->commits = pool_create("commits", commit_size(), COMMITS_MAX);
+    engine->queries = pool_create("queries", query_size(), QUERIES_ACTIVE_MAX);
+    return engine;
+}
+
+void engine_attach(struct engine *engine, struct store_link *writer,
+                   struct store_link *const *readers, size_t reader_count, struct cache_link *cache)
+{
+    assert(reader_count > 0 && reader_count <= ENGINE_READ_LINKS_MAX);
+    engine->writer = writer;
+    for (size_t i = 0; i < reader_count; i++) {
+        engine->readers[i] = readers[i];
+    }
+    engine->reader_count = reader_count;
+    engine->cache = cache;
+    engine_links_changed(engine);
+}
+
+void engine_detach(struct engine *engine)
+{
+    engine->closing = true;
+}
+
+void engine_free(struct engine *engine)
+{
+    if (engine == NULL) {
+        return;
+    }
+    engine->closing = true;
+    fill_drop_all(engine);
+    query_drop_all(engine);
+    write_drop_all(engine);
+    for (struct read_item *item; (item = read_queue_pop(&engine->lookups)) != NULL;) {
+        read_finish(item, READ_UNAVAILABLE);
+    }
+    pool_destroy(engine->batches);
+    pool_destroy(engine->fills);
+    pool_destroy(engine->refreshes);
+    pool_destroy(engine->items);
+    pool_destroy(engine->commits);
+    pool_destroy(engine->queries);
+    free(engine);
+}
+
+/* --- turns and ticks --------------------------------------------------------------------------*/
+
+size_t engine_pending(const struct engine *engine)
+{
+    size_t pending = engine->lookups.count + engine->looking_up + engine->misses.count +
+                     pool_used(engine->fills) + engine->queued + engine->queries_queued +
+                     pool_used(engine->queries);
+    return pending;
+}
+
+void engine_ask_flush(struct engine *engine)
+{
+    if (!engine->flush_asked && !engine->closing) {
+        engine->flush_asked = true;
+        engine->hooks.need_flush(engine->ctx);
+    }
+}
+
+void engine_ask_timer(struct engine *engine)
+{
+    if (!engine->timer_asked && !engine->closing) {
+        engine->timer_asked = true;
+        engine->hooks.need_timer(engine->ctx, clock_boot_us() + TICK_US);
+    }
+}
+
+void engine_flush(struct engine *engine)
+{
+    engine->flush_asked = false;
+    if (engine->closing) {
+        return;
+    }
+    read_send_lookups(engine);
+    fill_start(engine);
+    engine_feed_readers(engine);
+    write_advance(engine);
+    if (engine_pending(engine) > 0) {
+        engine_ask_timer(engine);
+    }
+}
+
+void engine_tick(struct engine *engine)
+{
+    engine->timer_asked = false;
+    if (engine->closing) {
+        return;
+    }
+    int64_t now = clock_boot_us();
+    fill_tick(engine, now);
+    query_tick(engine, now);
+    write_tick(engine, now);
+    engine_flush(engine);
+}
+
+void engine_fences_done(struct engine *engine)
+{
+    ensure_fences_done(engine);
+}
+
+/* --- links ------------------------------------------------------------------------------------*/
+
+void engine_feed_readers(struct engine *engine)
+{
+    if (engine->closing) {
+        return;
+    }
+    for (size_t i = 0; i < engine->reader_count; i++) {
+        struct store_link *link = engine->readers[i];
+        if (!store_link_ready(link)) {
+            continue;
+        }
+        engine->query_turn = !engine->query_turn;
+        if (engine->query_turn) {
+            (void)(query_feed(engine, link) || fill_feed(engine, link));
+        } else {
+            (void)(fill_feed(engine, link) || query_feed(engine, link));
+        }
+    }
+}
+
+static bool any_reader_up(const struct engine *engine)
+{
+    for (size_t i = 0; i < engine->reader_count; i++) {
+        if (store_link_is_up(engine->readers[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void engine_links_changed(struct engine *engine)
+{
+    if (engine->closing || engine->reader_count == 0) {
+        return;
+    }
+    engine->matched_era = 0; /* the cache's link may lead to another Redis now */
+    if (any_reader_up(engine)) {
+        engine->readers_down_us = 0;
+    } else if (engine->readers_down_us == 0) {
+        engine->readers_down_us = clock_boot_us();
+    }
+    metrics_set(&engine->metrics->store_up,
+                store_link_is_up(engine->writer) && any_reader_up(engine));
+    metrics_set(&engine->metrics->cache_up, cache_link_is_up(engine->cache));
+    engine_ask_flush(engine);
+}
+
+/* --- looking in -------------------------------------------------------------------------------*/
+
+void engine_status(struct engine *engine, struct engine_status *status)
+{
+    int64_t now = clock_boot_us();
+    *status = (struct engine_status){
+        .writer_up = store_link_is_up(engine->writer),
+        .reader_up = any_reader_up(engine),
+        .cache_up = cache_link_is_up(engine->cache),
+        .store_why = store_link_why(engine->writer),
+        .cache_why = cache_link_why(engine->cache),
+        .writes_queued = engine->queued,
+        .reads_waiting = engine->misses.count,
+    };
+    LIST_EACH (&engine->commits_active, at) {
+        status->writes_in_flight++;
+    }
+    for (const struct write_item *item = engine->queue_first; item != NULL; item = item->next) {
+        if (item->sent) {
+            int64_t age = now - item->received_us;
+            status->writes_in_doubt++;
+            status->oldest_doubt_us = age > status->oldest_doubt_us ? age : status->oldest_doubt_us;
+        }
+    }
+    metrics_set(&engine->metrics->cache_trusted, engine_trusts_cache(engine));
+    metrics_set(&engine->metrics->era, (int64_t)engine->era.id);
+    metrics_set(&engine->metrics->read_queue, (int64_t)engine->misses.count);
+}

@@ -1,0 +1,690 @@
+/*
+ * The trust machine: one daemon's part in deciding which era of the cache may be believed.
+ *
+ * The era row in the store is the truth:
+ *
+ *            T5 open                    T3 close                   T4 drain
+ *   DRAINED ----------> OPEN(e+1) ------------------> CLOSING ------------------> DRAINED
+ *                                                                  (nobody can trust e any more)
+ *
+ *   DRAINED -> OPEN     [consider_opening, send_open]   every live lease has verified one Redis
+ *   OPEN    -> CLOSING  [send_close]    a fence was asked for, a worker met a surprise, a daemon
+ *                                       fell silent, or everybody is on another Redis
+ *   CLOSING -> DRAINED  [send_drain]    every other lease has seen it, or W has passed since
+ *
+ * What holds, by rule:
+ *   T1  A lease is counted from before the renewal was sent, and granted only for an era that is
+ *       open in that renewal's own reply, above every era dropped so far, under the present
+ *       timeline. [renewed]
+ *   T2  Trust is dropped in the view before the drop is noted, and a drop noted before a renewal
+ *       is sent is what that renewal writes as seen: `seen` never speaks for a later moment than
+ *       its own. [drop, send_renew]
+ *   T3  Own trust is dropped before the close is sent. [send_close]
+ *   T4  The wait starts with the return of the close, or first sight of it; the leases that must
+ *       have seen it are read after that. [may_drain]
+ *   T5  Opening goes from drained only, by compare and set, with the stamp written first.
+ *   T7c A ticket is settled by a row that was read after it was asked for: drained, or a later
+ *       era than the one found open then. [absorb]
+ *
+ * One request is on the store's link at a time, so rows are absorbed in the order of their
+ * snapshots; everything waits for its turn in start_next().
+ */
+#include "core/trust.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/attributes.h"
+#include "base/clock.h"
+#include "base/decimal.h"
+#include "base/log.h"
+#include "base/random.h"
+
+#define POLL_US 25000           /* between looks at the leases while an era closes */
+#define RETRY_US 100000         /* after a request that failed while the link stayed */
+#define OPEN_DELAY_FIRST 100000 /* after an era that did not last */
+#define OPEN_DELAY_MAX 2000000  /* T5 */
+#define SETTLED_US 5000000      /* an era that lasted so long forgives the ones before it */
+
+enum request {
+    REQUEST_NONE,
+    REQUEST_RENEW,
+    REQUEST_READ,
+    REQUEST_CLOSE,
+    REQUEST_DRAIN,
+    REQUEST_OPEN,
+    REQUEST_EXPEL,
+    REQUEST_LEAVE
+};
+
+enum opening { OPENING_NOT, OPENING_STAMP_READ, OPENING_STAMP_RAISE, OPENING_READY };
+
+/* Another daemon, as its lease row shows it. */
+struct peer {
+    struct store_lease lease;
+    int64_t changed_us; /* when its renewals were last seen to grow, on our clock */
+};
+
+struct trust {
+    struct store_link *store;
+    struct cache_link *cache;
+    struct trust_view *view;
+    struct trust_hooks hooks;
+    void *ctx;
+    char daemon[64];
+    char incarnation[40];
+    int64_t lease_us; /* L */
+    int64_t wait_us;  /* W = 1.1 L: covers clocks that differ by 4.7 % on each side */
+
+    /* the request on the link */
+    enum request request;
+    int64_t sent_us;
+    uint64_t tickets_at_send;
+    uint64_t seen_at_send;
+    struct cache_identity redis_at_send;
+    uint64_t expel_renewals;
+
+    /* what the store last said */
+    bool row_known;
+    struct store_era row;
+    int64_t closing_since_us; /* of row.id; T4's wait starts here */
+    int64_t list_sent_us;     /* when the renewal that brought the list of leases was sent */
+    bool fenced;              /* somebody took our lease over */
+    struct peer peers[STORE_LEASES_MAX];
+    size_t peer_count;
+
+    /* trust */
+    uint64_t granted; /* 0: none */
+    int64_t valid_until_us;
+    uint64_t dropped; /* the highest era dropped: never trusted again */
+    int64_t renew_at_us;
+    struct cache_identity reported; /* in the last renewal that the store took */
+
+    /* tickets (T7 c): those up to waiting_ticket wait for waiting_era to be drained or replaced */
+    uint64_t tickets_read; /* the row was read after these were asked for */
+    uint64_t waiting_ticket;
+    uint64_t waiting_era;
+
+    /* opening (T5) */
+    enum opening opening;
+    struct store_era next;
+    int64_t open_at_us;
+    int64_t open_delay_us;
+    int64_t opened_us;
+
+    bool stopping;
+    struct trust_status status;
+};
+
+static void run(struct trust *t);
+
+static const struct cache_identity no_redis;
+
+static bool same_redis(const struct cache_identity *a, const struct cache_identity *b)
+{
+    return strcmp(a->run_id, b->run_id) == 0 && strcmp(a->replid, b->replid) == 0;
+}
+
+static void set_redis(struct cache_identity *redis, const char *run_id, const char *replid)
+{
+    snprintf(redis->run_id, sizeof redis->run_id, "%s", run_id);
+    snprintf(redis->replid, sizeof redis->replid, "%s", replid);
+}
+
+/* The Redis that this whole daemon has verified: its control link and every worker's. Null else:
+ * a daemon that is half cut off must not vote for an era that it could not publish in. */
+static struct cache_identity verified_redis(const struct trust *t)
+{
+    const struct cache_identity *own = cache_link_identity(t->cache);
+    return own != NULL && trust_view_all_on(t->view, own) ? *own : no_redis;
+}
+
+static bool peer_is_silent(const struct trust *t, const struct peer *peer, int64_t now)
+{
+    return now - peer->changed_us >= t->wait_us;
+}
+
+static struct peer *silent_peer(struct trust *t, int64_t now)
+{
+    for (size_t i = 0; i < t->peer_count; i++) {
+        if (peer_is_silent(t, &t->peers[i], now)) {
+            return &t->peers[i];
+        }
+    }
+    return NULL;
+}
+
+/* T5: the Redis that every live lease, ours included, has verified; NULL where they differ. */
+static const struct cache_identity *agreed_redis(const struct trust *t, int64_t now)
+{
+    struct cache_identity own = verified_redis(t);
+    if (own.run_id[0] == '\0' || !same_redis(&own, &t->reported)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < t->peer_count; i++) {
+        struct cache_identity theirs;
+        set_redis(&theirs, t->peers[i].lease.run_id, t->peers[i].lease.replid);
+        if (!peer_is_silent(t, &t->peers[i], now) && !same_redis(&own, &theirs)) {
+            return NULL;
+        }
+    }
+    return &t->reported;
+}
+
+/* --- trust granted and dropped ----------------------------------------------------------------*/
+
+static void drop(struct trust *t, uint64_t era)
+{
+    trust_view_drop(t->view);
+    t->granted = 0;
+    t->valid_until_us = 0;
+    if (t->dropped < era) {
+        t->dropped = era;
+    }
+}
+
+static void grant(struct trust *t, int64_t valid_until_us)
+{
+    if (t->granted != t->row.id) {
+        struct trust_era era = {.id = t->row.id};
+        int len = snprintf(era.stamp, sizeof era.stamp, "%llu:%s", (unsigned long long)t->row.id,
+                           t->row.nonce);
+        assert(len > 0 && (size_t)len < sizeof era.stamp);
+        set_redis(&era.redis, t->row.run_id, t->row.replid);
+        trust_view_drop(t->view);
+        trust_view_grant(t->view, &era, valid_until_us);
+        t->granted = t->row.id;
+        t->opened_us = clock_boot_us();
+        t->status.adopted++;
+        log_info("era-adopted", "era=%llu run_id=%s", (unsigned long long)t->row.id, t->row.run_id);
+    } else {
+        struct trust_era same = {.id = t->granted};
+        trust_view_grant(t->view, &same, valid_until_us);
+    }
+    t->valid_until_us = valid_until_us;
+}
+
+/* --- rows come in -----------------------------------------------------------------------------*/
+
+/* T7 c. The row was read after the tickets up to tickets_at_send had been asked for. */
+static void settle_tickets(struct trust *t)
+{
+    const struct store_era *row = &t->row;
+    uint64_t settled = 0;
+    if (t->waiting_ticket > 0 &&
+        (row->id > t->waiting_era || (row->id == t->waiting_era && row->state == ERA_DRAINED))) {
+        settled = t->waiting_ticket;
+        t->waiting_ticket = 0;
+    }
+    if (row->state == ERA_DRAINED) {
+        settled = t->tickets_at_send;
+    } else if (t->tickets_at_send > t->tickets_read) {
+        t->waiting_ticket = t->tickets_at_send;
+        t->waiting_era = row->id;
+    }
+    if (t->tickets_read < t->tickets_at_send) {
+        t->tickets_read = t->tickets_at_send;
+    }
+    if (settled > 0) {
+        trust_view_complete_fences(t->view, settled);
+    }
+}
+
+static void absorb(struct trust *t, const struct store_era *row)
+{
+    bool first_sight = !t->row_known || row->id != t->row.id || t->row.state != row->state;
+    if (t->row_known && row->id < t->row.id) {
+        log_warn("era-went-back", "from=%llu to=%llu", (unsigned long long)t->row.id,
+                 (unsigned long long)row->id);
+        drop(t, t->row.id);
+        t->waiting_ticket = 0; /* asked again: their era is not in this history of the store */
+        t->tickets_read = 0;
+    }
+    t->row = *row;
+    t->row_known = true;
+    if (row->state == ERA_CLOSING && first_sight) {
+        t->closing_since_us = clock_boot_us();
+        t->renew_at_us = t->closing_since_us; /* the others wait for our seen */
+    }
+    if (row->state != ERA_OPEN && t->dropped < row->id) {
+        drop(t, row->id);
+    }
+    if (row->state != ERA_DRAINED) {
+        t->opening = t->opening == OPENING_READY ? OPENING_NOT : t->opening;
+    }
+    settle_tickets(t);
+}
+
+static void absorb_leases(struct trust *t, const struct store_leases *reply)
+{
+    struct peer fresh[STORE_LEASES_MAX];
+    size_t count = 0;
+    int64_t now = clock_boot_us();
+    t->fenced = true; /* unless our row is there, unfenced */
+    for (size_t i = 0; i < reply->count && count < STORE_LEASES_MAX; i++) {
+        const struct store_lease *lease = &reply->leases[i];
+        if (strcmp(lease->daemon, t->daemon) == 0) {
+            t->fenced = lease->fenced;
+            continue;
+        }
+        struct peer *peer = &fresh[count++];
+        peer->lease = *lease;
+        peer->changed_us = now;
+        for (size_t k = 0; k < t->peer_count; k++) {
+            if (strcmp(t->peers[k].lease.daemon, lease->daemon) == 0 &&
+                t->peers[k].lease.renewals == lease->renewals) {
+                peer->changed_us = t->peers[k].changed_us;
+            }
+        }
+    }
+    memcpy(t->peers, fresh, count * sizeof fresh[0]);
+    t->peer_count = count;
+    t->list_sent_us = t->sent_us;
+}
+
+/* --- requests: one at a time ------------------------------------------------------------------*/
+
+static void sending(struct trust *t, enum request request)
+{
+    assert(t->request == REQUEST_NONE);
+    t->request = request;
+    t->tickets_at_send = trust_view_fences_requested(t->view);
+    t->sent_us = clock_boot_us();
+}
+
+static void request_over(struct trust *t, enum store_status status)
+{
+    t->request = REQUEST_NONE;
+    if (status != STORE_OK) {
+        t->renew_at_us = clock_boot_us() + RETRY_US;
+        if (t->opening == OPENING_READY) {
+            t->opening = OPENING_NOT;
+        }
+    }
+}
+
+static void renewed(void *arg, enum store_status status, const struct store_error *error,
+                    const struct store_leases *reply)
+{
+    struct trust *t = arg;
+    (void)error;
+    request_over(t, status);
+    if (status == STORE_OK) { /* a synchronous-replication warning (LOCAL_ONLY) grants nothing */
+        t->reported = t->redis_at_send;
+        t->renew_at_us = t->sent_us + t->lease_us / 3;
+        absorb_leases(t, reply);
+        absorb(t, &reply->era);
+        if (reply->era.state == ERA_OPEN && reply->era.id > t->dropped &&
+            reply->era.timeline_current && !t->fenced) {
+            grant(t, t->sent_us + t->lease_us);
+        } else if (t->granted != 0) {
+            drop(t, t->granted);
+        }
+    }
+    run(t);
+}
+
+static void send_renew(struct trust *t)
+{
+    sending(t, REQUEST_RENEW);
+    t->seen_at_send = t->dropped; /* T2: what was dropped before sending, nothing later */
+    t->redis_at_send = verified_redis(t);
+    store_lease_renew(t->store, t->daemon, t->incarnation, t->seen_at_send, t->redis_at_send.run_id,
+                      t->redis_at_send.replid, renewed, t);
+}
+
+/* Reading, closing, draining and opening all answer with the row as it is afterwards. */
+static void row_came(void *arg, enum store_status status, const struct store_error *error,
+                     const struct store_era *row)
+{
+    struct trust *t = arg;
+    enum request request = t->request;
+    request_over(t, status);
+    if (status == STORE_OK) {
+        absorb(t, row);
+        if (request == REQUEST_CLOSE && row->state != ERA_OPEN) {
+            t->status.closed++;
+            log_info("era-closed", "era=%llu", (unsigned long long)row->id);
+        }
+        if (request == REQUEST_OPEN) {
+            t->opening = OPENING_NOT;
+            t->renew_at_us = clock_boot_us();
+            if (row->state == ERA_OPEN && row->id == t->next.id) {
+                t->status.opened++;
+                log_info("era-opened", "era=%llu run_id=%s", (unsigned long long)row->id,
+                         row->run_id);
+            }
+        }
+        if (request == REQUEST_DRAIN || request == REQUEST_CLOSE) {
+            t->renew_at_us = clock_boot_us();
+        }
+    } else if (request != REQUEST_READ) {
+        log_warn("era-request-failed", "text=%s", LOG_VALUE(error->text));
+    }
+    run(t);
+}
+
+static void send_close(struct trust *t)
+{
+    drop(t, t->row.id); /* T3: own trust goes first */
+    sending(t, REQUEST_CLOSE);
+    store_era_close(t->store, t->row.id, row_came, t);
+}
+
+static void send_drain(struct trust *t)
+{
+    sending(t, REQUEST_DRAIN);
+    store_era_drain(t->store, t->row.id, row_came, t);
+}
+
+static void send_open(struct trust *t)
+{
+    sending(t, REQUEST_OPEN);
+    store_era_open(t->store, t->row.id, &t->next, row_came, t);
+}
+
+static void expelled(void *arg, enum store_status status, const struct store_error *error)
+{
+    struct trust *t = arg;
+    (void)error;
+    request_over(t, status);
+    t->renew_at_us = clock_boot_us() + (status == STORE_OK ? 0 : RETRY_US);
+    run(t);
+}
+
+static void send_expel(struct trust *t, const struct peer *peer)
+{
+    log_warn("lease-expelled", "daemon=%s silent_ms=%lld", LOG_VALUE(peer->lease.daemon),
+             (long long)(clock_boot_us() - peer->changed_us) / 1000);
+    sending(t, REQUEST_EXPEL);
+    store_lease_expel(t->store, peer->lease.daemon, peer->lease.renewals, expelled, t);
+}
+
+static void left(void *arg, enum store_status status, const struct store_error *error)
+{
+    struct trust *t = arg;
+    (void)status;
+    (void)error;
+    t->request = REQUEST_NONE;
+    t->hooks.stopped(t->ctx);
+}
+
+/* --- T5: opening an era -----------------------------------------------------------------------*/
+
+static void stamp_raised(void *arg, enum cache_status status)
+{
+    struct trust *t = arg;
+    if (t->opening == OPENING_STAMP_RAISE) {
+        bool still = status == CACHE_OK && t->row.state == ERA_DRAINED;
+        t->opening = still ? OPENING_READY : OPENING_NOT;
+        if (!still) {
+            t->open_at_us = clock_boot_us() + RETRY_US;
+        }
+    }
+    run(t);
+}
+
+static void stamp_read(void *arg, enum cache_status status, const char *stamp)
+{
+    struct trust *t = arg;
+    if (status != CACHE_OK || t->row.state != ERA_DRAINED) {
+        t->opening = OPENING_NOT;
+        t->open_at_us = clock_boot_us() + RETRY_US;
+        run(t);
+        return;
+    }
+    /* A stamp that is not ours to read counts as none: raising it overwrites garbage. */
+    uint64_t there = 0;
+    if (decimal_parse_uint64(stamp, strcspn(stamp, ":"), &there) != DECIMAL_OK ||
+        there > CACHE_VERSION_MAX) {
+        there = 0;
+    }
+    uint64_t base = there > t->row.id ? there : t->row.id;
+    memset(&t->next, 0, sizeof t->next);
+    t->next.id = (base > t->dropped ? base : t->dropped) + 1;
+    t->next.state = ERA_OPEN;
+    snprintf(t->next.nonce, sizeof t->next.nonce, "%016llx", (unsigned long long)random_uint64());
+    snprintf(t->next.run_id, sizeof t->next.run_id, "%s", t->reported.run_id);
+    snprintf(t->next.replid, sizeof t->next.replid, "%s", t->reported.replid);
+    char next_stamp[CACHE_STAMP_MAX];
+    snprintf(next_stamp, sizeof next_stamp, "%llu:%s", (unsigned long long)t->next.id,
+             t->next.nonce);
+    t->opening = OPENING_STAMP_RAISE;
+    cache_stamp_raise(t->cache, next_stamp, stamp_raised, t);
+}
+
+static void consider_opening(struct trust *t, int64_t now)
+{
+    if (!t->row_known || t->row.state != ERA_DRAINED || t->opening != OPENING_NOT || t->stopping ||
+        t->fenced || !t->row.timeline_current || now < t->open_at_us ||
+        agreed_redis(t, now) == NULL) {
+        return;
+    }
+    bool lasted = t->opened_us != 0 && now - t->opened_us >= SETTLED_US + t->open_delay_us;
+    t->open_delay_us = lasted ? 0 : t->open_delay_us * 2;
+    if (t->open_delay_us == 0 && !lasted) {
+        t->open_delay_us = OPEN_DELAY_FIRST;
+    }
+    if (t->open_delay_us > OPEN_DELAY_MAX) {
+        t->open_delay_us = OPEN_DELAY_MAX;
+    }
+    t->open_at_us = now + random_jitter(t->open_delay_us);
+    t->opening = OPENING_STAMP_READ;
+    cache_stamp_read(t->cache, stamp_read, t);
+}
+
+/* --- what comes next --------------------------------------------------------------------------*/
+
+static bool must_close(struct trust *t, int64_t now)
+{
+    if (!t->row_known || t->row.state != ERA_OPEN) {
+        return false;
+    }
+    struct cache_identity in_row;
+    set_redis(&in_row, t->row.run_id, t->row.replid);
+    const struct cache_identity *agreed = agreed_redis(t, now);
+    return t->row.id <= t->dropped || /* of no use to us: a close of ours is under way or lost */
+           (t->waiting_ticket > 0 && t->waiting_era == t->row.id) ||
+           trust_view_suspected(t->view) >= t->row.id ||
+           (agreed != NULL && !same_redis(agreed, &in_row)) || silent_peer(t, now) != NULL;
+}
+
+/* T4. */
+static bool may_drain(const struct trust *t, int64_t now)
+{
+    if (!t->row_known || t->row.state != ERA_CLOSING) {
+        return false;
+    }
+    if (now - t->closing_since_us >= t->wait_us) {
+        return true;
+    }
+    if (t->list_sent_us < t->closing_since_us) {
+        return false;
+    }
+    for (size_t i = 0; i < t->peer_count; i++) {
+        if (t->peers[i].lease.seen < t->row.id) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void start_next(struct trust *t, int64_t now)
+{
+    if (t->request != REQUEST_NONE || !store_link_ready(t->store)) {
+        return;
+    }
+    struct peer *silent = silent_peer(t, now);
+    if (t->stopping) {
+        sending(t, REQUEST_LEAVE);
+        store_lease_drop(t->store, t->daemon, left, t);
+    } else if (must_close(t, now)) {
+        send_close(t);
+    } else if (may_drain(t, now)) {
+        send_drain(t);
+    } else if (now >= t->renew_at_us) {
+        send_renew(t);
+    } else if (t->opening == OPENING_READY) {
+        send_open(t);
+    } else if (silent != NULL && t->row_known && t->row.state == ERA_DRAINED) {
+        send_expel(t, silent);
+    } else if (trust_view_fences_requested(t->view) > t->tickets_read) {
+        sending(t, REQUEST_READ);
+        store_era_read(t->store, row_came, t);
+    }
+}
+
+static void update_phase(struct trust *t, int64_t now)
+{
+    enum trust_phase phase = TRUST_NO_STORE;
+    const char *why = "the store has not answered a renewal of the lease";
+    bool heard = t->row_known && store_link_is_up(t->store);
+    if (t->granted != 0 && now < t->valid_until_us) {
+        struct cache_identity in_row, own = verified_redis(t);
+        set_redis(&in_row, t->row.run_id, t->row.replid);
+        bool ours = same_redis(&own, &in_row);
+        phase = ours ? TRUST_TRUSTING : TRUST_ELSEWHERE;
+        why = ours ? "" : "the era is open on a Redis that this daemon is not connected to";
+    } else if (heard && t->row.state == ERA_CLOSING) {
+        phase = TRUST_CLOSING;
+        why = "waiting until no daemon can trust the closing era";
+    } else if (heard && t->row.state == ERA_DRAINED) {
+        phase = TRUST_DRAINED;
+        why = cache_link_is_up(t->cache) ? "waiting to open an era that all daemons agree on"
+                                         : "no Redis to open an era on";
+    } else if (heard && t->row.state == ERA_OPEN) {
+        phase = TRUST_ELSEWHERE;
+        why = "the open era is not one that this daemon may trust";
+    }
+    if (phase != t->status.phase || t->status.since_us == 0) {
+        log_info("trust", "phase=%s era=%llu why=%s", trust_phase_name(phase),
+                 (unsigned long long)t->row.id, LOG_VALUE(why));
+        t->status.since_us = now;
+    }
+    t->status.phase = phase;
+    t->status.why = why;
+    t->status.era = t->row.id;
+    t->status.valid_until_us = t->valid_until_us;
+    t->status.leases = t->peer_count + 1;
+}
+
+static int64_t next_wake(const struct trust *t, int64_t now)
+{
+    int64_t at = t->renew_at_us;
+    if (t->row_known && t->row.state == ERA_CLOSING && at > now + POLL_US) {
+        at = now + POLL_US;
+    }
+    if (t->row_known && t->row.state == ERA_DRAINED && t->opening == OPENING_NOT &&
+        t->open_at_us > now && t->open_at_us < at) {
+        at = t->open_at_us;
+    }
+    if (t->valid_until_us > now && t->valid_until_us < at) {
+        at = t->valid_until_us;
+    }
+    /* With a request under way, or the link down, its callback comes first. */
+    return at > now ? at : now + POLL_US;
+}
+
+/* Everything that happened is in the fields; now do what follows from them. */
+static void run(struct trust *t)
+{
+    int64_t now = clock_boot_us();
+    struct cache_identity verified = verified_redis(t);
+    if (t->row_known && t->row.state == ERA_CLOSING && t->renew_at_us > now + POLL_US) {
+        t->renew_at_us = now + POLL_US;
+    }
+    if (!same_redis(&verified, &t->redis_at_send)) {
+        t->renew_at_us = now; /* the others must hear of it before an era can open */
+    }
+    start_next(t, now);
+    if (t->stopping && t->request == REQUEST_NONE) {
+        t->hooks.stopped(t->ctx); /* the store is away: our row will be found silent */
+        return;
+    }
+    if (store_link_is_up(t->store) && cache_link_is_up(t->cache)) {
+        consider_opening(t, now);
+    }
+    update_phase(t, now);
+    t->hooks.need_timer(t->ctx, next_wake(t, now));
+}
+
+/* --- the interface ----------------------------------------------------------------------------*/
+
+struct trust *trust_create(const struct trust_options *options, struct trust_view *view,
+                           struct store_link *store, struct cache_link *cache,
+                           const struct trust_hooks *hooks, void *ctx)
+{
+    struct trust *t = calloc(1, sizeof *t);
+    if (t == NULL) {
+        abort();
+    }
+    t->store = store;
+    t->cache = cache;
+    t->view = view;
+    t->hooks = *hooks;
+    t->ctx = ctx;
+    snprintf(t->daemon, sizeof t->daemon, "%s", options->daemon);
+    snprintf(t->incarnation, sizeof t->incarnation, "%s", options->incarnation);
+    t->lease_us = options->lease_us;
+    t->wait_us = options->lease_us + options->lease_us / 10;
+    t->status.why = "";
+    run(t);
+    return t;
+}
+
+void trust_free(struct trust *trust)
+{
+    if (trust != NULL) {
+        trust_view_drop(trust->view);
+        free(trust);
+    }
+}
+
+void trust_tick(struct trust *trust)
+{
+    run(trust);
+}
+
+void trust_wake(struct trust *trust)
+{
+    run(trust);
+}
+
+void trust_links_changed(struct trust *trust)
+{
+    if (!store_link_is_up(trust->store) && trust->opening == OPENING_READY) {
+        trust->opening = OPENING_NOT;
+    }
+    trust->renew_at_us = clock_boot_us(); /* to learn, or to tell which Redis is verified now */
+    run(trust);
+}
+
+void trust_notified(struct trust *trust)
+{
+    trust->renew_at_us = clock_boot_us();
+    run(trust);
+}
+
+void trust_stop(struct trust *trust)
+{
+    trust->stopping = true;
+    drop(trust, trust->granted);
+    run(trust);
+}
+
+void trust_status(const struct trust *trust, struct trust_status *status)
+{
+    *status = trust->status;
+}
+
+const char *trust_phase_name(enum trust_phase phase)
+{
+    static const char *const names[] = {
+        [TRUST_NO_STORE] = "no-store",   [TRUST_TRUSTING] = "trusting",
+        [TRUST_ELSEWHERE] = "elsewhere", [TRUST_CLOSING] = "closing",
+        [TRUST_DRAINED] = "drained",
+    };
+    assert((unsigned)phase < sizeof names / sizeof names[0]);
+    return names[phase];
+}
