@@ -65,13 +65,24 @@ BEGIN
 END
 $$;
 
--- Ends a lease: one's own at a graceful end, or that of a daemon that was taken over.
+-- Ends the caller's own lease, at a graceful end.
 CREATE FUNCTION ballast.lease_drop(p_daemon text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = ballast, pg_temp
 AS $$
 BEGIN
     DELETE FROM ballast.lease WHERE daemon = p_daemon;
+    RETURN FOUND;
+END
+$$;
+
+-- Ends the lease of a daemon that fell silent, unless it has renewed since the caller looked.
+CREATE FUNCTION ballast.lease_expel(p_daemon text, p_renewals bigint) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = ballast, pg_temp
+AS $$
+BEGIN
+    DELETE FROM ballast.lease WHERE daemon = p_daemon AND renewals = p_renewals;
     RETURN FOUND;
 END
 $$;
@@ -132,6 +143,7 @@ $$;
 
 GRANT EXECUTE ON FUNCTION ballast.timeline(), ballast.era_present(),
     ballast.lease_renew(text, text, bigint, text, text), ballast.lease_drop(text),
+    ballast.lease_expel(text, bigint),
     ballast.era_close(bigint), ballast.era_drain(bigint),
     ballast.era_open(bigint, bigint, text, text, text) TO ballast_daemon;
 
