@@ -3,10 +3,9 @@
 -- ballast.post_batch() takes an array of mutations and gives each its own outcome. Two statements
 -- do the work:
 --
---   post_at_once   a batch of nothing but credits and debits with different keys: one set-based
---                  statement, no lock pass. What it cannot decide for a whole account (something
---                  is refused on it) or a whole key (it was used before) it leaves, and the next
---                  does it.
+--   that of post_batch itself  takes batches of nothing but credits and debits with different
+--                  keys: set-based, no lock pass. The accounts on which something is refused, and
+--                  the keys that were used before, it leaves to the next.
 --   post_in_order  everything else: reserves the keys, locks and loads the accounts, plays the
 --                  batch in memory one operation after the other, and writes the result at once.
 --
@@ -170,11 +169,9 @@ BEGIN
            array_agg(x.error ORDER BY x.o), array_agg(ballast.fingerprint(x.words) ORDER BY x.o),
            array_agg(CASE WHEN x.error IS NULL AND p_key[x.i] IS NOT NULL THEN x.key_at END
                      ORDER BY x.o),
-           array_agg(x.multi ORDER BY x.o),
-           array_agg(CASE WHEN p_kind[x.i] NOT IN ('open', 'setfloor', 'close')
-                          THEN nextval('ballast.transfer_id') END ORDER BY x.o)
+           array_agg(x.multi ORDER BY x.o)
       INTO o_op, o_kind, o_key, o_row, o_leg, o_last_leg, o_error, o_fingerprint, o_key_at,
-           o_multi, o_id
+           o_multi
       FROM (SELECT y.*, first_value(y.o) OVER (PARTITION BY p_key[y.i], y.error IS NULL
                                                ORDER BY y.o) AS key_at
               FROM (SELECT (row_number() OVER (ORDER BY min(n)))::integer AS o,
@@ -191,6 +188,10 @@ BEGIN
                                        OR l_op[n - 1] <> l_op[n]) AS words
                       FROM generate_subscripts(l_op, 1) AS n
                      GROUP BY l_op[n]) AS y) AS x;
+
+    o_id := ARRAY(SELECT CASE WHEN o_kind[n] NOT IN ('open', 'setfloor', 'close')
+                              THEN nextval('ballast.transfer_id') END
+                    FROM generate_subscripts(o_op, 1) AS n);
 
     -- Keys: the sorted insert waits for any other transaction that holds one of them.
     o_owner := array_fill(0, ARRAY[cardinality(o_op)]);

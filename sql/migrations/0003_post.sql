@@ -2,6 +2,19 @@
 
 SET LOCAL ROLE ballast_owner;
 
+-- Whether an account bears a run of credits and debits: each debit within its rules, no balance
+-- beyond int64. lowest (over the debits, NULL without one) and highest are relative to the
+-- balance before the run, and within 2^62 of it. False may also mean "too close to call without
+-- overflow": post_in_order then decides.
+CREATE FUNCTION ballast.bears(a ballast.account, lowest bigint, highest bigint) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT a.balance <= 9223372036854775807 - greatest(highest, 0)
+       AND CASE WHEN lowest IS NULL THEN a.status <> 'closed'
+                ELSE a.status = 'active' AND a.floor <= 4611686018427387904
+                     AND a.balance - a.held >= a.floor - least(lowest, 0) END
+$$;
+
 -- Posts a batch. Parallel arrays, one row an operation, or a leg of an mtransfer; op numbers the
 -- operations, ascending, equal for the legs of one mtransfer. What each kind uses:
 --   open       account, asset, amount = floor (NULL: 0); no key
@@ -12,11 +25,12 @@ SET LOCAL ROLE ballast_owner;
 --   reverse    target = transfer, amount (NULL: all that is left)
 --   setfloor   account, amount = floor
 --   close      account
--- Result: see ballast.post_result; ordered by op, part. An operation that is refused or malformed
--- leaves no trace and disturbs no other. Does not notify: its callers publish.
+-- Result: see ballast.post_result; the rows of one operation stand together, by part. An
+-- operation that is refused or malformed leaves no trace and disturbs no other. Does not notify:
+-- its callers publish.
 CREATE FUNCTION ballast.post_batch(
-    kind text[], key text[], account text[], peer text[], asset text[], amount bigint[],
-    target bigint[], memo text[], op integer[])
+    p_kind text[], p_key text[], p_account text[], p_peer text[], p_asset text[],
+    p_amount bigint[], p_target bigint[], p_memo text[], p_op integer[])
 RETURNS SETOF ballast.post_result
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = ballast, pg_temp
@@ -25,11 +39,119 @@ SET jit = off
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 AS $$
+DECLARE
+    at_once boolean;
+    id bigint[];
+    rest integer[];
+    posted bigint;
 BEGIN
     -- The transaction's id before any transfer id: see ballast.roll_up().
     PERFORM pg_current_xact_id();
-    RETURN QUERY SELECT * FROM ballast.post_in_order(kind, key, account, peer, asset, amount,
-                                                     target, memo, op);
+    SELECT count(DISTINCT p_key[i]) = count(*) AND sum(p_amount[i]) < 4611686018427387904
+           AND bool_and(p_kind[i] IN ('credit', 'debit')
+                        AND ballast.words_error(p_kind[i], p_key[i], p_account[i], p_peer[i], NULL,
+                                                p_amount[i], NULL) IS NULL)
+      INTO at_once
+      FROM generate_subscripts(p_op, 1) AS i;
+    IF at_once IS NOT TRUE THEN
+        RETURN QUERY SELECT * FROM ballast.post_in_order(p_kind, p_key, p_account, p_peer, p_asset,
+                                                         p_amount, p_target, p_memo, p_op);
+        RETURN;
+    END IF;
+
+    id := ARRAY(SELECT nextval('ballast.transfer_id') FROM generate_subscripts(p_op, 1));
+    -- Every account of the batch is updated, in sorted order, so that all are locked: those that
+    -- do not bear what is asked stay as they are but for `deferred`, and so do those of which all
+    -- keys were used before. The join is written so that no plan but a look-up by key fits it.
+    RETURN QUERY
+    WITH taken AS (
+        INSERT INTO ballast.mutation (key, kind, fingerprint, transfer)
+        SELECT p_key[i], p_kind[i],
+               ballast.fingerprint(ballast.words(p_kind[i], p_account[i], p_peer[i], p_amount[i],
+                                                 NULL, p_memo[i])), id[i]
+          FROM generate_subscripts(p_op, 1) AS i
+         ORDER BY p_key[i]
+        ON CONFLICT (key) DO NOTHING
+        RETURNING transfer
+    ), step AS MATERIALIZED (
+        SELECT x.i, x.account, x.amount, x.nth, x.running::bigint
+          FROM (SELECT n.i, p_account[n.i] AS account, d.amount,
+                       count(d.amount) OVER w AS nth, sum(d.amount) OVER w AS running
+                  FROM generate_subscripts(p_op, 1) AS n (i)
+                  LEFT JOIN taken ON taken.transfer = id[n.i],
+                       LATERAL (SELECT CASE WHEN taken.transfer IS NULL THEN NULL
+                                            WHEN p_kind[n.i] = 'credit' THEN p_amount[n.i]
+                                            ELSE -p_amount[n.i] END AS amount) AS d
+                WINDOW w AS (PARTITION BY p_account[n.i] ORDER BY n.i
+                             ROWS UNBOUNDED PRECEDING)) AS x
+    ), run AS (
+        SELECT account, count(amount) AS versions, coalesce(sum(amount), 0)::bigint AS amount,
+               min(running) FILTER (WHERE amount < 0) AS lowest, max(running) AS highest
+          FROM step
+         GROUP BY account
+         ORDER BY account
+    ), changed AS (
+        UPDATE ballast.account AS a
+           SET balance = CASE WHEN ballast.bears(a, r.lowest, r.highest)
+                              THEN a.balance + r.amount ELSE a.balance END,
+               version = CASE WHEN ballast.bears(a, r.lowest, r.highest)
+                              THEN a.version + r.versions ELSE a.version END,
+               changed_at = CASE WHEN r.versions > 0 AND ballast.bears(a, r.lowest, r.highest)
+                                 THEN greatest(clock_timestamp(), a.changed_at)
+                                 ELSE a.changed_at END,
+               deferred = NOT ballast.bears(a, r.lowest, r.highest)
+          FROM run AS r
+         WHERE a.account_id = ANY (ARRAY[r.account])
+        RETURNING a.account_id, a.asset, a.balance - r.amount AS balance, a.held, a.floor, a.status,
+                  a.version - r.versions AS version, a.changed_at, a.deferred
+    ), result AS MATERIALIZED (
+        SELECT s.i, s.amount, c.account_id, c.asset, c.balance + s.running AS balance, c.held,
+               c.floor, c.status, c.version + s.nth AS version, c.changed_at
+          FROM step AS s
+          JOIN changed AS c ON c.account_id = s.account
+         WHERE s.amount IS NOT NULL AND NOT c.deferred
+    ), journal AS (
+        INSERT INTO ballast.transfer (transfer, kind, key, asset, amount, from_account,
+                                      from_version, from_balance, from_held, to_account,
+                                      to_version, to_balance, to_held, memo, at)
+        SELECT id[r.i], p_kind[r.i], p_key[r.i], r.asset, p_amount[r.i],
+               CASE WHEN r.amount < 0 THEN r.account_id ELSE p_peer[r.i] END,
+               CASE WHEN r.amount < 0 THEN r.version END,
+               CASE WHEN r.amount < 0 THEN r.balance END,
+               CASE WHEN r.amount < 0 THEN r.held END,
+               CASE WHEN r.amount < 0 THEN p_peer[r.i] ELSE r.account_id END,
+               CASE WHEN r.amount > 0 THEN r.version END,
+               CASE WHEN r.amount > 0 THEN r.balance END,
+               CASE WHEN r.amount > 0 THEN r.held END, p_memo[r.i], r.changed_at
+          FROM result AS r)
+    SELECT p_op[r.i], 0::smallint, 'OK', id[r.i], r.account_id, r.asset, r.balance, r.held,
+           r.floor, r.status, r.version, false, true, NULL::text
+      FROM result AS r;
+    GET DIAGNOSTICS posted = ROW_COUNT;
+    IF posted = cardinality(p_op) THEN
+        RETURN;
+    END IF;
+
+    -- What is left gives its keys back and is played in order. Its accounts are locked already.
+    rest := ARRAY(SELECT i FROM generate_subscripts(p_op, 1) AS i
+                   WHERE NOT EXISTS (SELECT FROM ballast.transfer AS t
+                                      WHERE t.transfer = ANY (ARRAY[id[i]]))
+                   ORDER BY i);
+    DELETE FROM ballast.mutation AS m
+     USING unnest(rest) AS i
+     WHERE m.key = ANY (ARRAY[p_key[i]]) AND m.transfer = id[i];
+    RETURN QUERY
+    SELECT r.*
+      FROM ballast.post_in_order(
+               ARRAY(SELECT p_kind[i] FROM unnest(rest) AS i),
+               ARRAY(SELECT p_key[i] FROM unnest(rest) AS i),
+               ARRAY(SELECT p_account[i] FROM unnest(rest) AS i),
+               ARRAY(SELECT p_peer[i] FROM unnest(rest) AS i),
+               ARRAY(SELECT NULL::text FROM unnest(rest)),
+               ARRAY(SELECT p_amount[i] FROM unnest(rest) AS i),
+               ARRAY(SELECT NULL::bigint FROM unnest(rest)),
+               ARRAY(SELECT p_memo[i] FROM unnest(rest) AS i),
+               ARRAY(SELECT p_op[i] FROM unnest(rest) AS i)) AS r;
 END
 $$;
 
