@@ -1,0 +1,158 @@
+/*
+ * A read batch (rules T6 and T13), in one write:
+ *
+ *   MULTI               +OK
+ *   GETEX stamp         +QUEUED    a write to Redis' eyes: -READONLY here on a demoted master
+ *   INFO replication    +QUEUED
+ *   MGET account...     +QUEUED
+ *   EXEC                [stamp, text, [value or nil, ...]]
+ *
+ * The elements of EXEC's reply arrive in that order, so that the values are decoded, straight out
+ * of the reader's buffer, only when the stamp has been read and INFO has named the master that was
+ * verified: nothing ran in Redis between the three.
+ */
+#include <stdlib.h>
+
+#include "cache/command.h"
+#include "cache/link.h"
+
+enum { REPLY_MULTI, REPLY_GETEX, REPLY_INFO, REPLY_MGET, REPLY_EXEC, REPLY_COUNT };
+enum { EXEC_STAMP, EXEC_INFO, EXEC_VALUES, EXEC_COUNT };
+
+struct read_batch {
+    struct link_command command;
+    struct cache_lookup *const *lookups;
+    size_t count;
+    size_t decoded; /* values that have arrived */
+    cache_read_fn *done;
+    void *arg;
+    char stamp[CACHE_STAMP_MAX];
+};
+
+static bool read_identity(struct link_command *command, const struct link_item *item)
+{
+    char replid[CACHE_RUN_ID_MAX];
+
+    if (item->type != REDIS_REPLY_STRING) {
+        return item->type == REDIS_REPLY_ERROR && link_command_fail(command, item);
+    }
+    if (!link_info_has(item->bytes, item->len, "role", "master")) {
+        return link_command_moved(command, "not a master any more");
+    }
+    if (!link_info_field(item->bytes, item->len, "master_replid", replid, sizeof(replid)) ||
+        strcmp(replid, command->link->identity.replid) != 0) {
+        return link_command_moved(command, "was made a replica and promoted again");
+    }
+    return true;
+}
+
+static bool read_value(struct read_batch *batch, const struct link_item *item)
+{
+    const struct cache_link *link = batch->command.link;
+    struct cache_lookup *lookup = batch->lookups[item->index];
+
+    batch->decoded = (size_t)item->index + 1;
+    if (batch->command.status != CACHE_OK || item->type == REDIS_REPLY_NIL) {
+        return true;
+    }
+    if (item->type != REDIS_REPLY_STRING) {
+        return false;
+    }
+    if (link->has_mac_key) {
+        cache_value_decode(&lookup->value, link->mac_key, lookup->id, item->bytes, item->len);
+    } else {
+        lookup->value.kind = CACHE_POISON;
+    }
+    return true;
+}
+
+static bool read_exec(struct read_batch *batch, const struct link_item *item)
+{
+    if (item->depth == 0) {
+        return item->type == REDIS_REPLY_ARRAY && item->number == EXEC_COUNT;
+    }
+    if (item->depth == 2) {
+        return item->parent_index == EXEC_VALUES && read_value(batch, item);
+    }
+    switch (item->index) {
+    case EXEC_STAMP:
+        if (item->type == REDIS_REPLY_ERROR && !link_item_is_error(item, "WRONGTYPE")) {
+            return link_command_fail(&batch->command, item);
+        }
+        link_copy_stamp(batch->stamp, item);
+        return true;
+    case EXEC_INFO:
+        return read_identity(&batch->command, item);
+    default:
+        if (item->type == REDIS_REPLY_ERROR) {
+            return link_command_fail(&batch->command, item);
+        }
+        return item->type == REDIS_REPLY_ARRAY && item->number == (long long)batch->count;
+    }
+}
+
+static bool read_item(struct link_command *command, const struct link_item *item)
+{
+    if (item->depth == 0 && item->type == REDIS_REPLY_ERROR) {
+        return link_command_fail(command, item);
+    }
+    if (command->reply == REPLY_EXEC) {
+        return read_exec((struct read_batch *)command, item);
+    }
+    return item->type == REDIS_REPLY_STATUS;
+}
+
+static const struct account_id *read_expects(const struct link_command *command)
+{
+    const struct read_batch *batch = (const struct read_batch *)command;
+
+    if (command->reply != REPLY_EXEC || batch->decoded == batch->count) {
+        return NULL;
+    }
+    return batch->lookups[batch->decoded]->id;
+}
+
+static void read_end(struct link_command *command, enum cache_status status)
+{
+    struct read_batch *batch = (struct read_batch *)command;
+
+    /* A connection that broke in the middle of the values has proven nothing about the first. */
+    for (size_t i = 0; status != CACHE_OK && i < batch->decoded; i++) {
+        batch->lookups[i]->value.kind = CACHE_ABSENT;
+    }
+    batch->done(batch->arg, status, status == CACHE_OK ? batch->stamp : "");
+    free(batch);
+}
+
+static const struct link_command_ops read_ops = {
+    .item = read_item,
+    .end = read_end,
+    .expects = read_expects,
+};
+
+void cache_read(struct cache_link *link, struct cache_lookup *const *lookups, size_t count,
+                cache_read_fn *done, void *arg)
+{
+    struct read_batch *batch = link_allocate(sizeof(*batch));
+    struct buffer *out = &link->out;
+
+    assert(count >= 1 && count <= CACHE_READ_LOOKUPS_MAX);
+    batch->command.link = link;
+    batch->lookups = lookups;
+    batch->count = count;
+    batch->done = done;
+    batch->arg = arg;
+    COMMAND_WORDS(out, "MULTI");
+    command_begin(out, 2);
+    command_text(out, "GETEX");
+    link_put_own_key(link, LINK_STAMP_KEY);
+    COMMAND_WORDS(out, "INFO", "replication");
+    command_begin(out, 1 + count);
+    command_text(out, "MGET");
+    for (size_t i = 0; i < count; i++) {
+        lookups[i]->value.kind = CACHE_ABSENT;
+        link_put_key(link, lookups[i]->id);
+    }
+    COMMAND_WORDS(out, "EXEC");
+    link_send(&batch->command, &read_ops, REPLY_COUNT, link_deadline(link->timeout_ms));
+}

@@ -1,0 +1,117 @@
+/*
+ * Three things hold for every script here.
+ *
+ * It begins with a write that changes nothing, SETRANGE of zero bytes into the stamp: a demoted
+ * master answers -READONLY to a script only at its first write, and a publish that finds all keys
+ * absent would otherwise be confirmed by a replica. SETRANGE also asks for memory, as SET does, so
+ * the same call tells that memory is full. (After a first write Redis lets a script exceed
+ * maxmemory: it must be told here, or never.) Any other error of it is the script's answer.
+ *
+ * It names every key in KEYS, reads values with MGET, for which a list at a key is no error but
+ * nil, and takes them away with UNLINK, which does not stop Redis where the key holds a gigabyte.
+ *
+ * It compares versions as Lua numbers, doubles, which are exact below 2^53 (CACHE_VERSION_MAX),
+ * and eras as texts: ours have no leading zero.
+ */
+#include "cache/scripts.h"
+
+#include <stddef.h>
+
+/* Sets `full`. A stamp of a wrong type is left to what follows. */
+#define LUA_PROBE                                                                                  \
+    "local full = false\n"                                                                         \
+    "local probe = redis.pcall('SETRANGE', KEYS[1], 0, '')\n"                                      \
+    "if type(probe) == 'table' then\n"                                                             \
+    "  full = string.sub(probe.err, 1, 3) == 'OOM'\n"                                              \
+    "  if not full and string.sub(probe.err, 1, 9) ~= 'WRONGTYPE' then return probe end\n"         \
+    "end\n"
+
+/* Goes on only under the stamp in ARGV[1]; one of a wrong type is another. */
+#define LUA_UNDER_STAMP "if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
+
+/*
+ * KEYS stamp account...; ARGV stamp era token negative-ms value...
+ * Answers 1, or 0 where the stamp is another.
+ *
+ * T8, token '': a value of this era is overwritten where its version is lower and left where it is
+ * not; whatever else stands there (a token, an older era, garbage, a list) is deleted. An absent
+ * key is named in the same UNLINK, since MGET does not tell it from a list, and stays absent.
+ * T9, a token: where it stands, the value is written whatever its version. A negative value
+ * (version 0) expires, and is lower than nothing, so that it is written over the own token only.
+ * With memory full, what would have been written is deleted: readers go to the store.
+ * MGET has seen every key before the first write, so that an account that is named twice needs
+ * `newest`.
+ */
+static const char script_write[] = LUA_PROBE LUA_UNDER_STAMP
+    "local token, void, newest = ARGV[3], {}, {}\n"
+    "for i, now in ipairs(redis.call('MGET', unpack(KEYS, 2))) do\n"
+    "  local key, value = KEYS[i + 1], ARGV[i + 4]\n"
+    "  local mine = tonumber(string.match(value, '^%d+ (%d+) '))\n"
+    "  local write, keep = false, false\n"
+    "  if now and token ~= '' and now == token then\n"
+    "    write = true\n"
+    "  elseif now then\n"
+    "    local era, version = string.match(now, '^(%d+) (%d+) ')\n"
+    "    if era == ARGV[2] then\n"
+    "      write = tonumber(version) < mine\n"
+    "      keep = not write\n"
+    "    end\n"
+    "  end\n"
+    "  if write and newest[key] and newest[key] >= mine then\n"
+    "    keep = true\n"
+    "  elseif write and not full then\n"
+    "    newest[key] = mine\n"
+    "    if mine == 0 then\n"
+    "      redis.call('SET', key, value, 'PX', ARGV[4])\n"
+    "    else\n"
+    "      redis.call('SET', key, value)\n"
+    "    end\n"
+    "  elseif not keep then\n"
+    "    void[#void + 1] = key\n"
+    "  end\n"
+    "end\n"
+    "if #void > 0 then redis.call('UNLINK', unpack(void)) end\n"
+    "return 1\n";
+
+/*
+ * KEYS stamp account...; ARGV stamp era token token-ms force (a string, a digit 0 or 1 a key)
+ * Answers a string, 1 where the token stands now and 0 where it does not; or the number 0 where
+ * the stamp is another.
+ *
+ * A value of this era and a token of anybody keep their place, unless forced. With memory full
+ * nobody gets a token: the fill then acts as a publish, and nothing is added to Redis.
+ */
+static const char script_token[] = LUA_PROBE LUA_UNDER_STAMP
+    "local held = {}\n"
+    "for i, now in ipairs(redis.call('MGET', unpack(KEYS, 2))) do\n"
+    "  local free = not full\n"
+    "  if free and now and string.sub(ARGV[5], i, i) == '0' then\n"
+    "    free = string.sub(now, 1, 1) ~= '~' and string.match(now, '^(%d+) %d+ ') ~= ARGV[2]\n"
+    "  end\n"
+    "  if free then\n"
+    "    redis.call('SET', KEYS[i + 1], ARGV[3], 'PX', ARGV[4])\n"
+    "  end\n"
+    "  held[i] = free and '1' or '0'\n"
+    "end\n"
+    "return table.concat(held)\n";
+
+/*
+ * KEYS stamp; ARGV stamp, "ID:NONCE"
+ * Answers 1, or 0 where a stamp of the same or a higher id stands. Garbage, a list and an id that
+ * no era can have are overwritten.
+ */
+static const char script_raise[] = LUA_PROBE
+    "local now = redis.pcall('GET', KEYS[1])\n"
+    "local id = type(now) == 'string' and string.match(now, '^([1-9]%d*):')\n"
+    "if id and tonumber(id) < 9007199254740992\n"
+    "    and tonumber(id) >= tonumber(string.match(ARGV[1], '^(%d+):')) then\n"
+    "  return 0\n"
+    "end\n"
+    "redis.call('SET', KEYS[1], ARGV[1])\n"
+    "return 1\n";
+
+const char *const cache_scripts[SCRIPT_COUNT] = {
+    [SCRIPT_WRITE] = script_write,
+    [SCRIPT_TOKEN] = script_token,
+    [SCRIPT_RAISE] = script_raise,
+};

@@ -1,0 +1,212 @@
+#include "cache/value.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/attributes.h"
+#include "base/decimal.h"
+#include "base/siphash.h"
+
+#define MAC_CHARS 11 /* 64 bits, 6 a character */
+
+/* Three numbers below 2^53 (16 digits), an asset, three of 64 bits with sign, the status and the
+ * MAC, with a space behind each but the last. */
+static_assert(CACHE_VALUE_MAX >= 2 * 17 + (ASSET_MAX + 1) + 4 * 21 + 2 + MAC_CHARS,
+              "the longest value must fit");
+
+static const char base64url[64] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+static const char status_letters[] = {
+    [ACCOUNT_ACTIVE] = 'a',
+    [ACCOUNT_SUSPENDED] = 's',
+    [ACCOUNT_CLOSED] = 'c',
+};
+
+/* Writes the MAC of `id` and `body`; one text alone passes, so that no bit of it is free. */
+static void mac_write(char out[MAC_CHARS], const uint8_t mac_key[16], const struct account_id *id,
+                      const char *body, size_t len)
+{
+    char text[ACCOUNT_ID_MAX + 1 + CACHE_VALUE_MAX];
+    uint64_t mac;
+
+    assert(id->len >= 1 && id->len <= ACCOUNT_ID_MAX);
+    assert(len <= CACHE_VALUE_MAX);
+    memcpy(text, id->bytes, id->len);
+    text[id->len] = '\0';
+    memcpy(text + id->len + 1, body, len);
+    mac = siphash24(text, (size_t)id->len + 1 + len, mac_key);
+    for (int i = 0; i < MAC_CHARS; i++) {
+        out[i] = base64url[mac >> 58];
+        mac <<= 6;
+    }
+}
+
+static char *put_uint64(char *at, uint64_t number)
+{
+    at += decimal_write_uint64(at, number);
+    *at++ = ' ';
+    return at;
+}
+
+static char *put_int64(char *at, int64_t number)
+{
+    at += decimal_write_int64(at, number);
+    *at++ = ' ';
+    return at;
+}
+
+size_t cache_value_encode(char *out, const uint8_t mac_key[16], const struct account_id *id,
+                          uint64_t era, int64_t written_ms, const struct account_state *state)
+{
+    char *at = out;
+
+    assert(era >= 1 && era <= CACHE_VERSION_MAX);
+    assert(state->version <= CACHE_VERSION_MAX);
+    at = put_uint64(at, era);
+    at = put_uint64(at, state->version);
+    if (state->version > 0) {
+        assert(state->asset.len >= 1 && state->asset.len <= ASSET_MAX);
+        assert(state->held >= 0);
+        memcpy(at, state->asset.bytes, state->asset.len);
+        at += state->asset.len;
+        *at++ = ' ';
+        at = put_int64(at, state->balance);
+        at = put_int64(at, state->held);
+        at = put_int64(at, state->floor);
+        *at++ = status_letters[state->status];
+        *at++ = ' ';
+    }
+    at = put_int64(at, written_ms);
+    mac_write(at, mac_key, id, out, (size_t)(at - out));
+    return (size_t)(at - out) + MAC_CHARS;
+}
+
+/* The fields of a value, taken off its front one by one. */
+struct fields {
+    const char *at;
+    const char *end; /* behind the last separator */
+};
+
+/* The next field; false where there is none, or an empty one. */
+static bool take(struct fields *fields, const char **bytes, size_t *len)
+{
+    const char *stop = fields->at;
+
+    while (stop < fields->end && *stop != ' ') {
+        stop++;
+    }
+    if (stop == fields->end || stop == fields->at) {
+        return false;
+    }
+    *bytes = fields->at;
+    *len = (size_t)(stop - fields->at);
+    fields->at = stop + 1;
+    return true;
+}
+
+static bool take_count(struct fields *fields, uint64_t *number)
+{
+    const char *bytes;
+    size_t len;
+
+    return take(fields, &bytes, &len) && decimal_parse_uint64(bytes, len, number) == DECIMAL_OK &&
+           *number <= CACHE_VERSION_MAX;
+}
+
+static bool take_int64(struct fields *fields, int64_t *number)
+{
+    const char *bytes;
+    size_t len;
+
+    return take(fields, &bytes, &len) && decimal_parse_int64(bytes, len, number) == DECIMAL_OK;
+}
+
+static bool take_asset(struct fields *fields, struct asset *asset)
+{
+    const char *bytes;
+    size_t len;
+
+    return take(fields, &bytes, &len) && asset_parse(asset, bytes, len);
+}
+
+static bool take_status(struct fields *fields, enum account_status *status)
+{
+    const char *bytes;
+    size_t len;
+
+    if (!take(fields, &bytes, &len) || len != 1) {
+        return false;
+    }
+    switch (*bytes) {
+    case 'a':
+        *status = ACCOUNT_ACTIVE;
+        return true;
+    case 's':
+        *status = ACCOUNT_SUSPENDED;
+        return true;
+    case 'c':
+        *status = ACCOUNT_CLOSED;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A token carries no MAC: whatever stands there keeps nobody from anything but filling, and the
+ * next publish or fill deletes it. */
+static bool decode_token(struct cache_value *value, const char *bytes, size_t len)
+{
+    struct fields fields = {.at = bytes + 1, .end = bytes + len};
+
+    if (len > CACHE_VALUE_MAX || !take_count(&fields, &value->era) || fields.at == fields.end) {
+        return false;
+    }
+    value->kind = CACHE_TOKEN;
+    return true;
+}
+
+static bool decode_state(struct cache_value *value, struct fields *fields)
+{
+    struct account_state *state = &value->state;
+
+    if (!take_count(fields, &value->era) || !take_count(fields, &state->version) ||
+        value->era == 0) {
+        return false;
+    }
+    value->kind = CACHE_NEGATIVE;
+    if (state->version > 0) {
+        value->kind = CACHE_STATE;
+        if (!take_asset(fields, &state->asset) || !take_int64(fields, &state->balance) ||
+            !take_int64(fields, &state->held) || state->held < 0 ||
+            !take_int64(fields, &state->floor) || !take_status(fields, &state->status)) {
+            return false;
+        }
+    }
+    return take_int64(fields, &value->written_ms) && fields->at == fields->end;
+}
+
+void cache_value_decode(struct cache_value *value, const uint8_t mac_key[16],
+                        const struct account_id *id, const char *bytes, size_t len)
+{
+    char mac[MAC_CHARS];
+    struct fields fields = {.at = bytes};
+
+    *value = (struct cache_value){.kind = CACHE_POISON};
+    if (len > 0 && bytes[0] == '~') {
+        if (!decode_token(value, bytes, len)) {
+            *value = (struct cache_value){.kind = CACHE_POISON};
+        }
+        return;
+    }
+    if (len <= MAC_CHARS || len > CACHE_VALUE_MAX) {
+        return;
+    }
+    fields.end = bytes + len - MAC_CHARS;
+    mac_write(mac, mac_key, id, bytes, len - MAC_CHARS);
+    if (memcmp(mac, fields.end, MAC_CHARS) != 0) {
+        return;
+    }
+    if (UNLIKELY(!decode_state(value, &fields))) {
+        *value = (struct cache_value){.kind = CACHE_POISON};
+    }
+}

@@ -1,0 +1,224 @@
+/*
+ * Whom a new connection talks to (rule T13). All questions leave in one write, so that a Redis
+ * that is back is trusted one round trip after it accepts:
+ *
+ *   AUTH         where a password is configured
+ *   INFO         role, run_id and replid: a master, and which
+ *   CONFIG GET   the eviction policy, to be shown; an ACL may deny it
+ *   GETEX stamp  a write to Redis' eyes that changes nothing: not read-only, not loading, not
+ *                refusing writes for the disk's or the replicas' sake. Memory that is full denies
+ *                it not: a full Redis must be reachable, so that old values can be deleted.
+ *   UNLINK       the value that was too long to be read, where the last connection ended with one
+ *   SCRIPT LOAD  each script; the reply is its name
+ *
+ * The first answer that is wrong is the reason that the link gives for being down.
+ */
+#include "cache/link.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/command.h"
+
+enum step {
+    STEP_AUTH,
+    STEP_INFO,
+    STEP_POLICY,
+    STEP_WRITABLE,
+    STEP_UNLINK,
+    STEP_SCRIPT /* and SCRIPT_COUNT - 1 more */
+};
+
+#define STEPS_MAX (STEP_SCRIPT + SCRIPT_COUNT)
+
+struct verify {
+    struct link_command command;
+    int steps[STEPS_MAX];
+    int count;
+    bool failed; /* the link's cause says how */
+    char policy[32];
+};
+
+/* --- INFO -------------------------------------------------------------------------------------*/
+
+/* What stands behind "\nname:", up to the end of the text; NULL where the name does not stand. */
+static const char *find_field(const char *text, size_t len, const char *name)
+{
+    char line[40];
+    int line_len = snprintf(line, sizeof(line), "\n%s:", name);
+    const char *found;
+
+    assert(line_len > 0 && (size_t)line_len < sizeof(line));
+    found = memmem(text, len, line, (size_t)line_len);
+    return found != NULL ? found + line_len : NULL;
+}
+
+bool link_info_field(const char *text, size_t len, const char *name, char *out, size_t room)
+{
+    const char *value = find_field(text, len, name);
+    const char *stop;
+
+    out[0] = '\0';
+    if (value == NULL) {
+        return false;
+    }
+    stop = memchr(value, '\r', (size_t)(text + len - value));
+    if (stop == NULL || stop == value || (size_t)(stop - value) >= room) {
+        return false;
+    }
+    memcpy(out, value, (size_t)(stop - value));
+    out[stop - value] = '\0';
+    return true;
+}
+
+bool link_info_has(const char *text, size_t len, const char *name, const char *value)
+{
+    char found[64];
+
+    return link_info_field(text, len, name, found, sizeof(found)) && strcmp(found, value) == 0;
+}
+
+/* --- answers ----------------------------------------------------------------------------------*/
+
+static bool fail(struct verify *verify, const struct link_item *item, const char *what)
+{
+    verify->failed = true;
+    if (item->type == REDIS_REPLY_ERROR) {
+        link_blame(verify->command.link, "%s: %.*s", what, link_why_len(item), item->bytes);
+    } else {
+        link_blame(verify->command.link, "%s", what);
+    }
+    return true;
+}
+
+static bool read_info(struct verify *verify, const struct link_item *item)
+{
+    struct cache_link *link = verify->command.link;
+    char master[48];
+    char port[8];
+
+    if (item->type != REDIS_REPLY_STRING) {
+        return item->type == REDIS_REPLY_ERROR && fail(verify, item, "INFO");
+    }
+    if (!link_info_field(item->bytes, item->len, "run_id", link->identity.run_id,
+                         CACHE_RUN_ID_MAX) ||
+        !link_info_field(item->bytes, item->len, "master_replid", link->identity.replid,
+                         CACHE_RUN_ID_MAX)) {
+        return fail(verify, item, "INFO names no run_id or replid: not a Redis?");
+    }
+    if (!link_info_has(item->bytes, item->len, "role", "master")) {
+        link_info_field(item->bytes, item->len, "master_host", master, sizeof(master));
+        link_info_field(item->bytes, item->len, "master_port", port, sizeof(port));
+        link_blame(link, "not a master but a replica of %s:%s", master, port);
+        verify->failed = true;
+    }
+    return true;
+}
+
+/* ["maxmemory-policy", name] */
+static bool read_policy(struct verify *verify, const struct link_item *item)
+{
+    if (item->type == REDIS_REPLY_STRING && item->index == 1 &&
+        item->len < sizeof(verify->policy)) {
+        memcpy(verify->policy, item->bytes, item->len);
+        verify->policy[item->len] = '\0';
+    }
+    return item->depth <= 1;
+}
+
+/* A stamp that is no string is as good a proof. */
+static bool read_writable(struct verify *verify, const struct link_item *item)
+{
+    if (item->type == REDIS_REPLY_ERROR && !link_item_is_error(item, "WRONGTYPE")) {
+        return fail(verify, item, "not writable");
+    }
+    return item->depth == 0;
+}
+
+static bool read_script(struct verify *verify, const struct link_item *item, int script)
+{
+    if (item->type == REDIS_REPLY_ERROR) {
+        return fail(verify, item, "SCRIPT LOAD");
+    }
+    if (item->type != REDIS_REPLY_STRING || item->len != SCRIPT_SHA_CHARS) {
+        return false;
+    }
+    memcpy(verify->command.link->script_sha[script], item->bytes, SCRIPT_SHA_CHARS);
+    return true;
+}
+
+static bool verify_item(struct link_command *command, const struct link_item *item)
+{
+    struct verify *verify = (struct verify *)command;
+    int step = verify->steps[command->reply];
+
+    switch (step) {
+    case STEP_AUTH:
+        return item->type != REDIS_REPLY_ERROR || fail(verify, item, "AUTH");
+    case STEP_INFO:
+        return read_info(verify, item);
+    case STEP_POLICY:
+        return read_policy(verify, item);
+    case STEP_WRITABLE:
+        return read_writable(verify, item);
+    case STEP_UNLINK:
+        return item->depth == 0;
+    default:
+        return read_script(verify, item, step - STEP_SCRIPT);
+    }
+}
+
+static void verify_end(struct link_command *command, enum cache_status status)
+{
+    struct verify *verify = (struct verify *)command;
+    struct cache_link *link = command->link;
+
+    if (verify->failed) {
+        link_close(link);
+    } else if (status == CACHE_OK) {
+        link_set_up(link, verify->policy);
+    }
+    free(verify);
+}
+
+const struct link_command_ops link_verify_ops = {.item = verify_item, .end = verify_end};
+
+/* --- questions --------------------------------------------------------------------------------*/
+
+void link_verify(struct cache_link *link)
+{
+    struct verify *verify = link_allocate(sizeof(*verify));
+    struct buffer *out = &link->out;
+
+    verify->command.link = link;
+    snprintf(verify->policy, sizeof(verify->policy), "unknown");
+    if (link->password != NULL) {
+        verify->steps[verify->count++] = STEP_AUTH;
+        if (link->user != NULL) {
+            COMMAND_WORDS(out, "AUTH", link->user, link->password);
+        } else {
+            COMMAND_WORDS(out, "AUTH", link->password);
+        }
+    }
+    verify->steps[verify->count++] = STEP_INFO;
+    COMMAND_WORDS(out, "INFO", "server", "replication");
+    verify->steps[verify->count++] = STEP_POLICY;
+    COMMAND_WORDS(out, "CONFIG", "GET", "maxmemory-policy");
+    verify->steps[verify->count++] = STEP_WRITABLE;
+    command_begin(out, 2);
+    command_text(out, "GETEX");
+    link_put_own_key(link, LINK_STAMP_KEY);
+    if (link->oversized.len > 0) {
+        verify->steps[verify->count++] = STEP_UNLINK;
+        command_begin(out, 2);
+        command_text(out, "UNLINK");
+        link_put_key(link, &link->oversized);
+    }
+    for (int i = 0; i < SCRIPT_COUNT; i++) {
+        verify->steps[verify->count++] = STEP_SCRIPT + i;
+        COMMAND_WORDS(out, "SCRIPT", "LOAD", cache_scripts[i]);
+    }
+    assert(verify->count <= STEPS_MAX);
+    link_send(&verify->command, &link_verify_ops, verify->count, link->connect_deadline_us);
+}

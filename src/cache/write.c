@@ -1,0 +1,285 @@
+/*
+ * The guarded writes: publish (T8), token and fill (T9, T10). Each is a script (scripts.c) over
+ * some accounts; a large batch leaves as several calls, parts, all in one write, and its caller
+ * hears once, when the last part is in. A script that Redis has forgotten (SCRIPT FLUSH, or a
+ * restart between two commands) is sent whole, once: EVAL runs it and remembers it. That part then
+ * comes behind whatever was sent meanwhile, which the rules allow: writes may arrive in any order.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "cache/command.h"
+#include "cache/link.h"
+
+/* "~ERA NONCE-NUMBER": no other connection, of any daemon, has the nonce. */
+#define TOKEN_MAX 80
+
+enum guarded_kind { GUARDED_PUBLISH, GUARDED_TOKEN, GUARDED_FILL };
+
+struct guarded {
+    struct cache_link *link;
+    enum guarded_kind kind;
+    uint64_t era;
+    int64_t deadline_us;
+    const struct account_entry *published; /* publish */
+    const struct cache_fill_entry *filled; /* fill */
+    struct cache_fill_entry *wanted;       /* token */
+    size_t count;
+    size_t parts_left;
+    enum cache_status status; /* the worst of the parts that are in */
+    cache_done_fn *done;
+    void *arg;
+    char token[TOKEN_MAX]; /* "": a publish */
+    char stamp[CACHE_STAMP_MAX];
+};
+
+struct guarded_part {
+    struct link_command command;
+    struct guarded *whole;
+    size_t first;
+    size_t count;
+    bool is_forgotten; /* Redis does not know the script */
+    bool is_repeated;
+};
+
+static const struct link_command_ops part_ops;
+
+static const struct account_entry *entry_at(const struct guarded *whole, size_t i)
+{
+    switch (whole->kind) {
+    case GUARDED_PUBLISH:
+        return &whole->published[i];
+    case GUARDED_FILL:
+        return &whole->filled[i].entry;
+    default:
+        return &whole->wanted[i].entry;
+    }
+}
+
+/* --- sending ----------------------------------------------------------------------------------*/
+
+static void put_values(struct guarded_part *part)
+{
+    struct guarded *whole = part->whole;
+    struct cache_link *link = whole->link;
+    int64_t now_ms = clock_wall_ms();
+    char value[CACHE_VALUE_MAX];
+
+    assert(link->has_mac_key);
+    command_number(&link->out, CACHE_NEGATIVE_MS);
+    for (size_t i = 0; i < part->count; i++) {
+        const struct account_entry *entry = entry_at(whole, part->first + i);
+        size_t len =
+            cache_value_encode(value, link->mac_key, &entry->id, whole->era, now_ms, &entry->state);
+
+        command_bytes(&link->out, value, len);
+    }
+}
+
+static void put_force(struct guarded_part *part)
+{
+    char force[CACHE_SCRIPT_KEYS_MAX];
+
+    for (size_t i = 0; i < part->count; i++) {
+        force[i] = part->whole->wanted[part->first + i].force ? '1' : '0';
+    }
+    command_number(&part->whole->link->out, CACHE_TOKEN_MS);
+    command_bytes(&part->whole->link->out, force, part->count);
+}
+
+static void send_part(struct guarded_part *part)
+{
+    struct guarded *whole = part->whole;
+    struct cache_link *link = whole->link;
+    struct buffer *out = &link->out;
+    bool is_token = whole->kind == GUARDED_TOKEN;
+    enum cache_script script = is_token ? SCRIPT_TOKEN : SCRIPT_WRITE;
+
+    /* Name, script, number of keys, stamp key; stamp, era, token, a time; and one argument more:
+     * all force digits, or a value an account. */
+    command_begin(out, 4 + part->count + 4 + (is_token ? 1 : part->count));
+    if (part->is_repeated) {
+        command_text(out, "EVAL");
+        command_text(out, cache_scripts[script]);
+    } else {
+        command_text(out, "EVALSHA");
+        command_bytes(out, link->script_sha[script], SCRIPT_SHA_CHARS);
+    }
+    command_number(out, 1 + part->count);
+    link_put_own_key(link, LINK_STAMP_KEY);
+    for (size_t i = 0; i < part->count; i++) {
+        link_put_key(link, &entry_at(whole, part->first + i)->id);
+    }
+    command_text(out, whole->stamp);
+    command_number(out, whole->era);
+    command_text(out, whole->token);
+    if (is_token) {
+        put_force(part);
+    } else {
+        put_values(part);
+    }
+    link_send(&part->command, &part_ops, 1, whole->deadline_us);
+}
+
+/* --- answers ----------------------------------------------------------------------------------*/
+
+static bool part_item(struct link_command *command, const struct link_item *item)
+{
+    struct guarded_part *part = (struct guarded_part *)command;
+    bool is_token = part->whole->kind == GUARDED_TOKEN;
+
+    if (link_item_is_error(item, "NOSCRIPT") && !part->is_repeated) {
+        part->is_forgotten = true;
+        return true;
+    }
+    if (item->type == REDIS_REPLY_ERROR) {
+        return link_command_fail(command, item);
+    }
+    if (item->type == REDIS_REPLY_INTEGER && item->number == 0) {
+        command->status = CACHE_REFUSED;
+        return true;
+    }
+    if (!is_token) {
+        return item->type == REDIS_REPLY_INTEGER;
+    }
+    if (item->type != REDIS_REPLY_STRING || item->len != part->count) {
+        return false;
+    }
+    for (size_t i = 0; i < part->count; i++) {
+        part->whole->wanted[part->first + i].token_held = item->bytes[i] == '1';
+    }
+    return true;
+}
+
+/* Of two answers, the one that a caller must hear: the later in this order. */
+static int severity(enum cache_status status)
+{
+    static const int order[] = {
+        [CACHE_OK] = 0,    [CACHE_REFUSED] = 1, [CACHE_FAILED] = 2,
+        [CACHE_MOVED] = 3, [CACHE_LOST] = 4,
+    };
+
+    return order[status];
+}
+
+static void part_end(struct link_command *command, enum cache_status status)
+{
+    struct guarded_part *part = (struct guarded_part *)command;
+    struct guarded *whole = part->whole;
+
+    if (part->is_forgotten && status == CACHE_OK) {
+        part->is_forgotten = false;
+        part->is_repeated = true;
+        send_part(part);
+        return;
+    }
+    free(part);
+    if (severity(status) > severity(whole->status)) {
+        whole->status = status;
+    }
+    whole->parts_left--;
+    if (whole->parts_left > 0) {
+        return;
+    }
+    for (size_t i = 0;
+         whole->status != CACHE_OK && whole->kind == GUARDED_TOKEN && i < whole->count; i++) {
+        whole->wanted[i].token_held = false;
+    }
+    whole->done(whole->arg, whole->status);
+    free(whole);
+}
+
+static const struct link_command_ops part_ops = {.item = part_item, .end = part_end};
+
+/* --- requests ---------------------------------------------------------------------------------*/
+
+static struct guarded *guarded_create(struct cache_link *link, enum guarded_kind kind,
+                                      const char *stamp, uint64_t era, size_t count, int timeout_ms)
+{
+    struct guarded *whole = link_allocate(sizeof(*whole));
+    size_t len = strlen(stamp);
+
+    assert(count >= 1);
+    assert(len < sizeof(whole->stamp));
+    whole->link = link;
+    whole->kind = kind;
+    whole->era = era;
+    whole->count = count;
+    whole->deadline_us = link_deadline(timeout_ms);
+    memcpy(whole->stamp, stamp, len + 1);
+    return whole;
+}
+
+/* A token of an earlier connection: Redis may be another, so nothing is sent. */
+static void guarded_start(struct guarded *whole, bool is_stale)
+{
+    whole->parts_left = (whole->count + CACHE_SCRIPT_KEYS_MAX - 1) / CACHE_SCRIPT_KEYS_MAX;
+    for (size_t first = 0; first < whole->count; first += CACHE_SCRIPT_KEYS_MAX) {
+        struct guarded_part *part = link_allocate(sizeof(*part));
+
+        part->command.link = whole->link;
+        part->whole = whole;
+        part->first = first;
+        part->count = whole->count - first;
+        if (part->count > CACHE_SCRIPT_KEYS_MAX) {
+            part->count = CACHE_SCRIPT_KEYS_MAX;
+        }
+        if (is_stale || !cache_link_is_up(whole->link)) {
+            link_refuse(&part->command, &part_ops);
+        } else {
+            send_part(part);
+        }
+    }
+}
+
+static void name_token(struct guarded *whole, uint64_t token_id)
+{
+    snprintf(whole->token, sizeof(whole->token), "~%" PRIu64 " %016" PRIx64 "-%" PRIu64, whole->era,
+             whole->link->token_nonce, token_id);
+}
+
+void cache_publish(struct cache_link *link, const char *stamp, uint64_t era,
+                   const struct account_entry *entries, size_t count, cache_done_fn *done,
+                   void *arg)
+{
+    struct guarded *whole =
+        guarded_create(link, GUARDED_PUBLISH, stamp, era, count, link->publish_timeout_ms);
+
+    whole->published = entries;
+    whole->done = done;
+    whole->arg = arg;
+    guarded_start(whole, false);
+}
+
+void cache_token(struct cache_link *link, const char *stamp, uint64_t era,
+                 struct cache_fill_entry *entries, size_t count, uint64_t *token_id,
+                 cache_done_fn *done, void *arg)
+{
+    struct guarded *whole =
+        guarded_create(link, GUARDED_TOKEN, stamp, era, count, link->timeout_ms);
+
+    *token_id = link->token_next++;
+    for (size_t i = 0; i < count; i++) {
+        entries[i].token_held = false;
+    }
+    whole->wanted = entries;
+    whole->done = done;
+    whole->arg = arg;
+    name_token(whole, *token_id);
+    guarded_start(whole, false);
+}
+
+void cache_fill(struct cache_link *link, const char *stamp, uint64_t era, uint64_t token_id,
+                const struct cache_fill_entry *entries, size_t count, cache_done_fn *done,
+                void *arg)
+{
+    struct guarded *whole = guarded_create(link, GUARDED_FILL, stamp, era, count, link->timeout_ms);
+
+    whole->filled = entries;
+    whole->done = done;
+    whole->arg = arg;
+    name_token(whole, token_id);
+    guarded_start(whole, token_id < link->token_floor);
+}
