@@ -12,20 +12,20 @@
 #include "base/buffer.h"
 
 /* Begins a command of `count` arguments, its name included: just so many must follow. */
-void command_begin(struct buffer *out, size_t count);
+void cache_command_begin(struct buffer *out, size_t count);
 
-void command_bytes(struct buffer *out, const char *bytes, size_t len);
-void command_text(struct buffer *out, const char *text);
-void command_number(struct buffer *out, uint64_t number);
+void cache_command_bytes(struct buffer *out, const char *bytes, size_t len);
+void cache_command_text(struct buffer *out, const char *text);
+void cache_command_number(struct buffer *out, uint64_t number);
 
 /* One argument of two parts: a prefix and a name. */
-void command_joined(struct buffer *out, const char *head, size_t head_len, const char *tail,
-                    size_t tail_len);
+void cache_command_joined(struct buffer *out, const char *head, size_t head_len, const char *tail,
+                          size_t tail_len);
 
 /* A whole command of plain words. */
-#define COMMAND_WORDS(out, ...)                                                                    \
-    command_words((out), (const char *const[]){__VA_ARGS__},                                       \
-                  sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
-void command_words(struct buffer *out, const char *const *words, size_t count);
+#define CACHE_COMMAND(out, ...)                                                                    \
+    cache_command_words((out), (const char *const[]){__VA_ARGS__},                                 \
+                        sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
+void cache_command_words(struct buffer *out, const char *const *words, size_t count);
 
 #endif

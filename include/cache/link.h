@@ -3,15 +3,15 @@
  *
  * The life of a link; every change goes through link.c:
  *
- *   LINK_DOWN        no connection; the timer waits for the next attempt
- *    -> LINK_CONNECTING   [link_connect] a connection is being made
- *    -> LINK_VERIFYING    [link_verify] connected; one write asks whom we talk to (verify.c)
- *    -> LINK_UP           [link_set_up]  verified, scripts loaded; requests are taken
- *   and from each, through LINK_CLOSING where it was us who closed [link_close], back to LINK_DOWN
- *   [link_lost]: the only way out.
+ *   LINK_DOWN             no connection; the timer waits for the next attempt
+ *    -> LINK_CONNECTING   a connection is being made [link.c: connect_now]
+ *    -> LINK_VERIFYING    connected; one write asks whom we talk to [cache_link_on_connected]
+ *    -> LINK_UP           verified, scripts loaded; requests are taken [cache_link_set_up]
+ *   and from each, through LINK_CLOSING where it was us who closed [cache_link_close], back to
+ *   LINK_DOWN [link.c: link_lost]: the only way out.
  *
  * A command is what is sent in one go and answered by one reply or several; a request of the
- * engine is one command, or several parts. Commands stand on `sent` from link_send() on, in the
+ * engine is one command, or several parts. Commands stand on `sent` from cache_link_send() on, in the
  * order of their replies, and leave it when their last reply is in, or all at once when the
  * connection is lost. Those submitted while there is none stand on `refused` until the next turn
  * of the loop, so that no callback ever runs inside the call that asked for it.
@@ -82,32 +82,32 @@ struct link_command {
 };
 
 /* Zeroed memory; out of memory aborts. */
-void *link_allocate(size_t size) MUST_CHECK;
+void *cache_allocate(size_t size) MUST_CHECK;
 
 /*
  * Sends link->out, which holds the commands that `replies` replies answer, and empties it. Where
- * the link is not up (for link_verify_ops: not being verified), nothing is sent and the command is LOST
- * on the next turn. command->link must be set.
+ * the link is not up (for cache_link_verify_ops: not being verified), nothing is sent and the
+ * command is LOST on the next turn. command->link must be set.
  */
-void link_send(struct link_command *command, const struct link_command_ops *ops, int replies,
-               int64_t deadline_us);
+void cache_link_send(struct link_command *command, const struct link_command_ops *ops, int replies,
+                     int64_t deadline_us);
 
 /* Sends nothing: the command is LOST on the next turn. */
-void link_refuse(struct link_command *command, const struct link_command_ops *ops);
+void cache_link_refuse(struct link_command *command, const struct link_command_ops *ops);
 
 /* Now and so many milliseconds, on clock_boot_us(). */
-int64_t link_deadline(int timeout_ms);
+int64_t cache_link_deadline(int timeout_ms);
 
 /* Notes an error reply: its class becomes the command's status, and its code is logged now and
  * then. Always true, to end an item function with. */
-bool link_command_fail(struct link_command *command, const struct link_item *item);
+bool cache_command_fail(struct link_command *command, const struct link_item *item);
 /* Notes that the Redis behind the link is not the one that was verified. Always true. */
-bool link_command_moved(struct link_command *command, const char *why);
+bool cache_command_moved(struct link_command *command, const char *why);
 /* Whether the item is an error with this code, its first word. */
-bool link_item_is_error(const struct link_item *item, const char *code);
+bool cache_item_is_error(const struct link_item *item, const char *code);
 
 /* The bytes of an error that a why has room for, as printf() wants them. */
-static inline int link_why_len(const struct link_item *item)
+static inline int cache_item_why_len(const struct link_item *item)
 {
     return item->len < LINK_WHY_MAX ? (int)item->len : LINK_WHY_MAX - 1;
 }
@@ -176,51 +176,51 @@ struct cache_link {
 };
 
 /* Names the cause of a drop; the first cause counts. */
-void link_blame(struct cache_link *link, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void cache_link_blame(struct cache_link *link, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Closes the connection; what is under way is LOST before the loop goes on. Within events only,
  * never within a call of the engine. */
-void link_close(struct cache_link *link);
+void cache_link_close(struct cache_link *link);
 
 /* Called by the verification when all is proven. */
-void link_set_up(struct cache_link *link, const char *policy);
+void cache_link_set_up(struct cache_link *link, const char *policy);
 
-/* verify.c: asks everything in one write; ends in link_set_up() or link_close(). */
-void link_verify(struct cache_link *link);
-extern const struct link_command_ops link_verify_ops;
+/* verify.c: asks everything in one write; ends in cache_link_set_up() or cache_link_close(). */
+void cache_link_verify(struct cache_link *link);
+extern const struct link_command_ops cache_link_verify_ops;
 
 /* Appends the key of an account, or of ours ("~era"), as one argument. */
-void link_put_key(struct cache_link *link, const struct account_id *id);
-void link_put_own_key(struct cache_link *link, const char *name);
+void cache_link_put_key(struct cache_link *link, const struct account_id *id);
+void cache_link_put_own_key(struct cache_link *link, const char *name);
 #define LINK_STAMP_KEY "~era"
 
 /* Copies what the stamp key held; "" for nothing, another type, or what cannot be a stamp. */
-void link_copy_stamp(char out[CACHE_STAMP_MAX], const struct link_item *item);
+void cache_link_copy_stamp(char out[CACHE_STAMP_MAX], const struct link_item *item);
 
 /* The value of `name` in the text of INFO. False, with "" in out, where it is missing or does not
  * fit. */
-bool link_info_field(const char *text, size_t len, const char *name, char *out, size_t room);
+bool cache_info_field(const char *text, size_t len, const char *name, char *out, size_t room);
 /* Whether the line `name:value` stands in the text of INFO. */
-bool link_info_has(const char *text, size_t len, const char *name, const char *value);
+bool cache_info_has(const char *text, size_t len, const char *name, const char *value);
 
 /* --- transport.c: hiredis, its events and its reader ------------------------------------------*/
 
 /* Starts connecting. False, with the cause blamed and nothing open, where even that failed. */
-bool link_transport_open(struct cache_link *link) MUST_CHECK;
+bool cache_transport_open(struct cache_link *link) MUST_CHECK;
 /* Closes at once, or when control is back in hiredis, if it called us. */
-void link_transport_close(struct cache_link *link);
+void cache_transport_close(struct cache_link *link);
 /* Appends to what is written in this turn of the loop, and expects so many replies. */
-void link_transport_send(struct cache_link *link, const char *bytes, size_t len, int replies);
+void cache_transport_send(struct cache_link *link, const char *bytes, size_t len, int replies);
 /* Writes what waits; reads once what is there. Both may find the connection broken. */
-void link_transport_write(struct cache_link *link);
-void link_transport_read(struct cache_link *link);
+void cache_transport_write(struct cache_link *link);
+void cache_transport_read(struct cache_link *link);
 
 /* --- link.c, for the transport ----------------------------------------------------------------*/
 
 /* Around whatever an event does with a link: the end of it finds a connection that has gone. */
-void link_enter(struct cache_link *link);
-void link_leave(struct cache_link *link);
-void link_on_connected(struct cache_link *link);
+void cache_link_enter(struct cache_link *link);
+void cache_link_leave(struct cache_link *link);
+void cache_link_on_connected(struct cache_link *link);
 /* A reply of the first command on `sent` is complete. */
-void link_on_reply(struct cache_link *link);
+void cache_link_on_reply(struct cache_link *link);
 
 #endif

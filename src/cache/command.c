@@ -17,13 +17,13 @@ static void put_header(struct buffer *out, char type, size_t number)
     buffer_commit(out, (size_t)(at - start));
 }
 
-void command_begin(struct buffer *out, size_t count)
+void cache_command_begin(struct buffer *out, size_t count)
 {
     put_header(out, '*', count);
 }
 
-void command_joined(struct buffer *out, const char *head, size_t head_len, const char *tail,
-                    size_t tail_len)
+void cache_command_joined(struct buffer *out, const char *head, size_t head_len, const char *tail,
+                          size_t tail_len)
 {
     put_header(out, '$', head_len + tail_len);
     buffer_append(out, head, head_len);
@@ -31,27 +31,27 @@ void command_joined(struct buffer *out, const char *head, size_t head_len, const
     buffer_append(out, "\r\n", 2);
 }
 
-void command_bytes(struct buffer *out, const char *bytes, size_t len)
+void cache_command_bytes(struct buffer *out, const char *bytes, size_t len)
 {
-    command_joined(out, bytes, len, "", 0);
+    cache_command_joined(out, bytes, len, "", 0);
 }
 
-void command_text(struct buffer *out, const char *text)
+void cache_command_text(struct buffer *out, const char *text)
 {
-    command_bytes(out, text, strlen(text));
+    cache_command_bytes(out, text, strlen(text));
 }
 
-void command_number(struct buffer *out, uint64_t number)
+void cache_command_number(struct buffer *out, uint64_t number)
 {
     char digits[DECIMAL_ROOM];
 
-    command_bytes(out, digits, decimal_write_uint64(digits, number));
+    cache_command_bytes(out, digits, decimal_write_uint64(digits, number));
 }
 
-void command_words(struct buffer *out, const char *const *words, size_t count)
+void cache_command_words(struct buffer *out, const char *const *words, size_t count)
 {
-    command_begin(out, count);
+    cache_command_begin(out, count);
     for (size_t i = 0; i < count; i++) {
-        command_text(out, words[i]);
+        cache_command_text(out, words[i]);
     }
 }

@@ -18,7 +18,7 @@
 static void link_lost(struct cache_link *link);
 static void link_release(struct cache_link *link);
 
-void *link_allocate(size_t size)
+void *cache_allocate(size_t size)
 {
     void *memory = calloc(1, size);
 
@@ -26,7 +26,7 @@ void *link_allocate(size_t size)
     return memory;
 }
 
-int64_t link_deadline(int timeout_ms)
+int64_t cache_link_deadline(int timeout_ms)
 {
     return clock_boot_us() + (int64_t)timeout_ms * 1000;
 }
@@ -47,11 +47,11 @@ static void arm_timer(struct cache_link *link, int64_t due_us)
 
 /* --- commands ---------------------------------------------------------------------------------*/
 
-void link_send(struct link_command *command, const struct link_command_ops *ops, int replies,
-               int64_t deadline_us)
+void cache_link_send(struct link_command *command, const struct link_command_ops *ops, int replies,
+                     int64_t deadline_us)
 {
     struct cache_link *link = command->link;
-    enum link_state wanted = ops == &link_verify_ops ? LINK_VERIFYING : LINK_UP;
+    enum link_state wanted = ops == &cache_link_verify_ops ? LINK_VERIFYING : LINK_UP;
 
     command->ops = ops;
     command->replies = replies;
@@ -64,7 +64,7 @@ void link_send(struct link_command *command, const struct link_command_ops *ops,
         event_active(link->turn, EV_TIMEOUT, 0);
     } else {
         list_push_back(&link->sent, &command->place);
-        link_transport_send(link, link->out.data, link->out.len, replies);
+        cache_transport_send(link, link->out.data, link->out.len, replies);
         /* Replies do not move the timer: it goes off now and then, and looks. */
         if (deadline_us < link->timer_due_us) {
             arm_timer(link, deadline_us);
@@ -73,7 +73,7 @@ void link_send(struct link_command *command, const struct link_command_ops *ops,
     buffer_clear(&link->out);
 }
 
-void link_refuse(struct link_command *command, const struct link_command_ops *ops)
+void cache_link_refuse(struct link_command *command, const struct link_command_ops *ops)
 {
     struct cache_link *link = command->link;
 
@@ -92,7 +92,7 @@ static void end_all(struct list *commands)
     }
 }
 
-void link_on_reply(struct cache_link *link)
+void cache_link_on_reply(struct cache_link *link)
 {
     struct link_command *command = LIST_FIRST(&link->sent, struct link_command, place);
     enum cache_status status = command->status;
@@ -104,11 +104,11 @@ void link_on_reply(struct cache_link *link)
     list_unlink(&command->place);
     command->ops->end(command, status);
     if (status == CACHE_MOVED) {
-        link_close(link);
+        cache_link_close(link);
     }
 }
 
-bool link_item_is_error(const struct link_item *item, const char *code)
+bool cache_item_is_error(const struct link_item *item, const char *code)
 {
     size_t len = strlen(code);
 
@@ -116,11 +116,11 @@ bool link_item_is_error(const struct link_item *item, const char *code)
            memcmp(item->bytes, code, len) == 0 && (item->len == len || item->bytes[len] == ' ');
 }
 
-bool link_command_moved(struct link_command *command, const char *why)
+bool cache_command_moved(struct link_command *command, const char *why)
 {
     if (command->status == CACHE_OK) {
         command->status = CACHE_MOVED;
-        link_blame(command->link, "%s", why);
+        cache_link_blame(command->link, "%s", why);
     }
     return true;
 }
@@ -145,7 +145,7 @@ static void log_error_reply(struct cache_link *link, const struct link_item *ite
     log_warn("cache-error", "reply=%s", LOG_VALUE_N(item->bytes, item->len));
 }
 
-bool link_command_fail(struct link_command *command, const struct link_item *item)
+bool cache_command_fail(struct link_command *command, const struct link_item *item)
 {
     static const char *const moved[] = {"READONLY", "MASTERDOWN", "LOADING"};
 
@@ -153,8 +153,8 @@ bool link_command_fail(struct link_command *command, const struct link_item *ite
         return true; /* EXECABORT says only that something before it failed */
     }
     for (size_t i = 0; i < sizeof(moved) / sizeof(moved[0]); i++) {
-        if (link_item_is_error(item, moved[i])) {
-            return link_command_moved(command, moved[i]);
+        if (cache_item_is_error(item, moved[i])) {
+            return cache_command_moved(command, moved[i]);
         }
     }
     command->status = CACHE_FAILED;
@@ -164,13 +164,13 @@ bool link_command_fail(struct link_command *command, const struct link_item *ite
 
 /* --- events -----------------------------------------------------------------------------------*/
 
-void link_enter(struct cache_link *link)
+void cache_link_enter(struct cache_link *link)
 {
     assert(!link->is_serving);
     link->is_serving = true;
 }
 
-void link_leave(struct cache_link *link)
+void cache_link_leave(struct cache_link *link)
 {
     if (link->redis == NULL && link->state != LINK_DOWN && !link->is_freed) {
         link_lost(link);
@@ -187,28 +187,28 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    link_enter(link);
+    cache_link_enter(link);
     end_all(&link->refused);
     if (link->redis != NULL && (link->redis->c.flags & REDIS_CONNECTED) != 0) {
-        link_transport_write(link);
+        cache_transport_write(link);
     }
-    link_leave(link);
+    cache_link_leave(link);
 }
 
 static void connect_now(struct cache_link *link)
 {
     link->cause[0] = '\0';
     link->state = LINK_CONNECTING;
-    link->connect_deadline_us = link_deadline(link->connect_timeout_ms);
-    if (link_transport_open(link)) {
+    link->connect_deadline_us = cache_link_deadline(link->connect_timeout_ms);
+    if (cache_transport_open(link)) {
         arm_timer(link, link->connect_deadline_us);
     }
 }
 
-void link_on_connected(struct cache_link *link)
+void cache_link_on_connected(struct cache_link *link)
 {
     link->state = LINK_VERIFYING;
-    link_verify(link);
+    cache_link_verify(link);
 }
 
 /* The earliest deadline of what is on the wire; INT64_MAX for none. */
@@ -232,14 +232,15 @@ static void check_deadlines(struct cache_link *link)
 
     /* Where the loop itself was late, the replies are there and wait to be read. */
     if (earliest_deadline(link) <= now_us && link->state != LINK_CONNECTING) {
-        link_transport_read(link);
+        cache_transport_read(link);
     }
     if (link->redis == NULL || link->state == LINK_CLOSING) {
         return;
     }
     if (earliest_deadline(link) <= now_us) {
-        link_blame(link, link->state == LINK_UP ? "no reply in time" : "no connection in time");
-        link_close(link);
+        cache_link_blame(link,
+                         link->state == LINK_UP ? "no reply in time" : "no connection in time");
+        cache_link_close(link);
     } else if (earliest_deadline(link) < INT64_MAX) {
         arm_timer(link, earliest_deadline(link));
     }
@@ -251,19 +252,19 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    link_enter(link);
+    cache_link_enter(link);
     link->timer_due_us = INT64_MAX;
     if (link->state == LINK_DOWN) {
         connect_now(link);
     } else if (link->redis != NULL) {
         check_deadlines(link);
     }
-    link_leave(link);
+    cache_link_leave(link);
 }
 
 /* --- changes of state -------------------------------------------------------------------------*/
 
-void link_blame(struct cache_link *link, const char *fmt, ...)
+void cache_link_blame(struct cache_link *link, const char *fmt, ...)
 {
     va_list args;
 
@@ -275,15 +276,15 @@ void link_blame(struct cache_link *link, const char *fmt, ...)
     va_end(args);
 }
 
-void link_close(struct cache_link *link)
+void cache_link_close(struct cache_link *link)
 {
     if (link->redis != NULL) {
         link->state = LINK_CLOSING;
-        link_transport_close(link);
+        cache_transport_close(link);
     }
 }
 
-void link_set_up(struct cache_link *link, const char *policy)
+void cache_link_set_up(struct cache_link *link, const char *policy)
 {
     char address[ADDRESS_TEXT_ROOM];
 
@@ -317,7 +318,7 @@ static void link_lost(struct cache_link *link)
         log_warn("cache-down", "address=%s why=%s",
                  LOG_VALUE(address_format(&link->address, address)), LOG_VALUE(link->why));
     }
-    arm_timer(link, link_deadline((int)random_jitter(link->retry_ms)));
+    arm_timer(link, cache_link_deadline((int)random_jitter(link->retry_ms)));
     link->retry_ms *= 2;
     if (link->retry_ms > CACHE_RETRY_MAX_MS) {
         link->retry_ms = CACHE_RETRY_MAX_MS;
@@ -341,7 +342,7 @@ static char *copy_text(const char *text)
 struct cache_link *cache_link_create(struct event_base *base, const struct cache_options *options,
                                      const struct cache_hooks *hooks, void *ctx)
 {
-    struct cache_link *link = link_allocate(sizeof(*link));
+    struct cache_link *link = cache_allocate(sizeof(*link));
 
     assert(strlen(options->prefix) <= CACHE_PREFIX_MAX);
     if (address_parse(options->address, &link->address) != NULL ||
@@ -387,7 +388,7 @@ void cache_link_free(struct cache_link *link)
         return;
     }
     link->is_freed = true;
-    link_close(link);
+    cache_link_close(link);
     link->state = LINK_DOWN;
     while (!list_is_empty(&link->sent) || !list_is_empty(&link->refused)) {
         end_all(&link->sent);
@@ -421,17 +422,17 @@ void cache_link_set_mac_key(struct cache_link *link, const uint8_t key[16])
 
 /* --- for the other files of the layer ---------------------------------------------------------*/
 
-void link_put_key(struct cache_link *link, const struct account_id *id)
+void cache_link_put_key(struct cache_link *link, const struct account_id *id)
 {
-    command_joined(&link->out, link->prefix, link->prefix_len, id->bytes, id->len);
+    cache_command_joined(&link->out, link->prefix, link->prefix_len, id->bytes, id->len);
 }
 
-void link_put_own_key(struct cache_link *link, const char *name)
+void cache_link_put_own_key(struct cache_link *link, const char *name)
 {
-    command_joined(&link->out, link->prefix, link->prefix_len, name, strlen(name));
+    cache_command_joined(&link->out, link->prefix, link->prefix_len, name, strlen(name));
 }
 
-void link_copy_stamp(char out[CACHE_STAMP_MAX], const struct link_item *item)
+void cache_link_copy_stamp(char out[CACHE_STAMP_MAX], const struct link_item *item)
 {
     out[0] = '\0';
     if (item->type == REDIS_REPLY_STRING && item->len < CACHE_STAMP_MAX &&

@@ -29,7 +29,7 @@ static void query_init(struct query *query, struct cache_link *link, void *arg)
 
 static void query_send(struct query *query, const struct link_command_ops *ops)
 {
-    link_send(&query->command, ops, 1, link_deadline(query->command.link->timeout_ms));
+    cache_link_send(&query->command, ops, 1, cache_link_deadline(query->command.link->timeout_ms));
 }
 
 /* --- the stamp --------------------------------------------------------------------------------*/
@@ -41,10 +41,10 @@ struct stamp_query {
 
 static bool stamp_item(struct link_command *command, const struct link_item *item)
 {
-    if (item->type == REDIS_REPLY_ERROR && !link_item_is_error(item, "WRONGTYPE")) {
-        return link_command_fail(command, item);
+    if (item->type == REDIS_REPLY_ERROR && !cache_item_is_error(item, "WRONGTYPE")) {
+        return cache_command_fail(command, item);
     }
-    link_copy_stamp(((struct stamp_query *)command)->stamp, item);
+    cache_link_copy_stamp(((struct stamp_query *)command)->stamp, item);
     return item->depth == 0;
 }
 
@@ -61,20 +61,20 @@ static const struct link_command_ops stamp_ops = {.item = stamp_item, .end = sta
 /* GETEX, not GET: a replica must not tell what the next era is to be. */
 void cache_stamp_read(struct cache_link *link, cache_stamp_fn *done, void *arg)
 {
-    struct stamp_query *self = link_allocate(sizeof(*self));
+    struct stamp_query *self = cache_allocate(sizeof(*self));
 
     query_init(&self->query, link, arg);
     self->query.done.stamp = done;
-    command_begin(&link->out, 2);
-    command_text(&link->out, "GETEX");
-    link_put_own_key(link, LINK_STAMP_KEY);
+    cache_command_begin(&link->out, 2);
+    cache_command_text(&link->out, "GETEX");
+    cache_link_put_own_key(link, LINK_STAMP_KEY);
     query_send(&self->query, &stamp_ops);
 }
 
 static bool raise_item(struct link_command *command, const struct link_item *item)
 {
     if (item->type == REDIS_REPLY_ERROR) {
-        return link_command_fail(command, item);
+        return cache_command_fail(command, item);
     }
     if (item->type == REDIS_REPLY_INTEGER && item->number == 0) {
         command->status = CACHE_REFUSED;
@@ -95,17 +95,17 @@ static const struct link_command_ops raise_ops = {.item = raise_item, .end = rai
 /* EVAL with the whole text: this happens once an era. */
 void cache_stamp_raise(struct cache_link *link, const char *stamp, cache_done_fn *done, void *arg)
 {
-    struct query *self = link_allocate(sizeof(*self));
+    struct query *self = cache_allocate(sizeof(*self));
 
     assert(strlen(stamp) < CACHE_STAMP_MAX);
     query_init(self, link, arg);
     self->done.raised = done;
-    command_begin(&link->out, 5);
-    command_text(&link->out, "EVAL");
-    command_text(&link->out, cache_scripts[SCRIPT_RAISE]);
-    command_number(&link->out, 1);
-    link_put_own_key(link, LINK_STAMP_KEY);
-    command_text(&link->out, stamp);
+    cache_command_begin(&link->out, 5);
+    cache_command_text(&link->out, "EVAL");
+    cache_command_text(&link->out, cache_scripts[SCRIPT_RAISE]);
+    cache_command_number(&link->out, 1);
+    cache_link_put_own_key(link, LINK_STAMP_KEY);
+    cache_command_text(&link->out, stamp);
     query_send(self, &raise_ops);
 }
 
@@ -126,7 +126,7 @@ static bool scan_item(struct link_command *command, const struct link_item *item
     size_t prefix_len = command->link->prefix_len;
 
     if (item->type == REDIS_REPLY_ERROR) {
-        return link_command_fail(command, item);
+        return cache_command_fail(command, item);
     }
     if (item->depth == 0) {
         return item->type == REDIS_REPLY_ARRAY && item->number == 2;
@@ -140,7 +140,7 @@ static bool scan_item(struct link_command *command, const struct link_item *item
             return false;
         }
         self->room = (size_t)item->number;
-        self->ids = link_allocate((self->room + 1) * sizeof(*self->ids));
+        self->ids = cache_allocate((self->room + 1) * sizeof(*self->ids));
         return true;
     }
     if (item->type != REDIS_REPLY_STRING || self->count == self->room) {
@@ -175,7 +175,7 @@ static const struct link_command_ops scan_ops = {.item = scan_item, .end = scan_
 
 void cache_scan(struct cache_link *link, uint64_t cursor, cache_scan_fn *done, void *arg)
 {
-    struct scan_query *self = link_allocate(sizeof(*self));
+    struct scan_query *self = cache_allocate(sizeof(*self));
     char pattern[2 * CACHE_PREFIX_MAX + 1];
     size_t len = 0;
 
@@ -188,13 +188,13 @@ void cache_scan(struct cache_link *link, uint64_t cursor, cache_scan_fn *done, v
         pattern[len++] = link->prefix[i];
     }
     pattern[len++] = '*';
-    command_begin(&link->out, 6);
-    command_text(&link->out, "SCAN");
-    command_number(&link->out, cursor);
-    command_text(&link->out, "MATCH");
-    command_bytes(&link->out, pattern, len);
-    command_text(&link->out, "COUNT");
-    command_number(&link->out, CACHE_SCAN_COUNT);
+    cache_command_begin(&link->out, 6);
+    cache_command_text(&link->out, "SCAN");
+    cache_command_number(&link->out, cursor);
+    cache_command_text(&link->out, "MATCH");
+    cache_command_bytes(&link->out, pattern, len);
+    cache_command_text(&link->out, "COUNT");
+    cache_command_number(&link->out, CACHE_SCAN_COUNT);
     query_send(&self->query, &scan_ops);
 }
 
@@ -214,7 +214,7 @@ static bool text_item(struct link_command *command, const struct link_item *item
 
     switch (item->type) {
     case REDIS_REPLY_ERROR:
-        link_command_fail(command, item);
+        cache_command_fail(command, item);
         break;
     case REDIS_REPLY_STRING:
         break;
@@ -248,13 +248,13 @@ static const struct link_command_ops raw_ops = {.item = text_item, .end = raw_en
 
 void cache_raw(struct cache_link *link, const struct account_id *id, cache_raw_fn *done, void *arg)
 {
-    struct text_query *self = link_allocate(sizeof(*self));
+    struct text_query *self = cache_allocate(sizeof(*self));
 
     query_init(&self->query, link, arg);
     self->query.done.raw = done;
-    command_begin(&link->out, 2);
-    command_text(&link->out, "GET");
-    link_put_key(link, id);
+    cache_command_begin(&link->out, 2);
+    cache_command_text(&link->out, "GET");
+    cache_link_put_key(link, id);
     query_send(&self->query, &raw_ops);
 }
 
@@ -274,14 +274,14 @@ static const struct link_command_ops info_ops = {.item = text_item, .end = info_
 void cache_info(struct cache_link *link, const char *section, cache_text_fn *done, void *arg)
 {
     static const char config[] = "config ";
-    struct text_query *self = link_allocate(sizeof(*self));
+    struct text_query *self = cache_allocate(sizeof(*self));
 
     query_init(&self->query, link, arg);
     self->query.done.text = done;
     if (strncmp(section, config, sizeof(config) - 1) == 0) {
-        COMMAND_WORDS(&link->out, "CONFIG", "GET", section + sizeof(config) - 1);
+        CACHE_COMMAND(&link->out, "CONFIG", "GET", section + sizeof(config) - 1);
     } else {
-        COMMAND_WORDS(&link->out, "INFO", section);
+        CACHE_COMMAND(&link->out, "INFO", section);
     }
     query_send(&self->query, &info_ops);
 }

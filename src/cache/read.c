@@ -34,14 +34,14 @@ static bool read_identity(struct link_command *command, const struct link_item *
     char replid[CACHE_RUN_ID_MAX];
 
     if (item->type != REDIS_REPLY_STRING) {
-        return item->type == REDIS_REPLY_ERROR && link_command_fail(command, item);
+        return item->type == REDIS_REPLY_ERROR && cache_command_fail(command, item);
     }
-    if (!link_info_has(item->bytes, item->len, "role", "master")) {
-        return link_command_moved(command, "not a master any more");
+    if (!cache_info_has(item->bytes, item->len, "role", "master")) {
+        return cache_command_moved(command, "not a master any more");
     }
-    if (!link_info_field(item->bytes, item->len, "master_replid", replid, sizeof(replid)) ||
+    if (!cache_info_field(item->bytes, item->len, "master_replid", replid, sizeof(replid)) ||
         strcmp(replid, command->link->identity.replid) != 0) {
-        return link_command_moved(command, "was made a replica and promoted again");
+        return cache_command_moved(command, "was made a replica and promoted again");
     }
     return true;
 }
@@ -76,16 +76,16 @@ static bool read_exec(struct read_batch *batch, const struct link_item *item)
     }
     switch (item->index) {
     case EXEC_STAMP:
-        if (item->type == REDIS_REPLY_ERROR && !link_item_is_error(item, "WRONGTYPE")) {
-            return link_command_fail(&batch->command, item);
+        if (item->type == REDIS_REPLY_ERROR && !cache_item_is_error(item, "WRONGTYPE")) {
+            return cache_command_fail(&batch->command, item);
         }
-        link_copy_stamp(batch->stamp, item);
+        cache_link_copy_stamp(batch->stamp, item);
         return true;
     case EXEC_INFO:
         return read_identity(&batch->command, item);
     default:
         if (item->type == REDIS_REPLY_ERROR) {
-            return link_command_fail(&batch->command, item);
+            return cache_command_fail(&batch->command, item);
         }
         return item->type == REDIS_REPLY_ARRAY && item->number == (long long)batch->count;
     }
@@ -94,7 +94,7 @@ static bool read_exec(struct read_batch *batch, const struct link_item *item)
 static bool read_item(struct link_command *command, const struct link_item *item)
 {
     if (item->depth == 0 && item->type == REDIS_REPLY_ERROR) {
-        return link_command_fail(command, item);
+        return cache_command_fail(command, item);
     }
     if (command->reply == REPLY_EXEC) {
         return read_exec((struct read_batch *)command, item);
@@ -133,7 +133,7 @@ static const struct link_command_ops read_ops = {
 void cache_read(struct cache_link *link, struct cache_lookup *const *lookups, size_t count,
                 cache_read_fn *done, void *arg)
 {
-    struct read_batch *batch = link_allocate(sizeof(*batch));
+    struct read_batch *batch = cache_allocate(sizeof(*batch));
     struct buffer *out = &link->out;
 
     assert(count >= 1 && count <= CACHE_READ_LOOKUPS_MAX);
@@ -142,17 +142,17 @@ void cache_read(struct cache_link *link, struct cache_lookup *const *lookups, si
     batch->count = count;
     batch->done = done;
     batch->arg = arg;
-    COMMAND_WORDS(out, "MULTI");
-    command_begin(out, 2);
-    command_text(out, "GETEX");
-    link_put_own_key(link, LINK_STAMP_KEY);
-    COMMAND_WORDS(out, "INFO", "replication");
-    command_begin(out, 1 + count);
-    command_text(out, "MGET");
+    CACHE_COMMAND(out, "MULTI");
+    cache_command_begin(out, 2);
+    cache_command_text(out, "GETEX");
+    cache_link_put_own_key(link, LINK_STAMP_KEY);
+    CACHE_COMMAND(out, "INFO", "replication");
+    cache_command_begin(out, 1 + count);
+    cache_command_text(out, "MGET");
     for (size_t i = 0; i < count; i++) {
         lookups[i]->value.kind = CACHE_ABSENT;
-        link_put_key(link, lookups[i]->id);
+        cache_link_put_key(link, lookups[i]->id);
     }
-    COMMAND_WORDS(out, "EXEC");
-    link_send(&batch->command, &read_ops, REPLY_COUNT, link_deadline(link->timeout_ms));
+    CACHE_COMMAND(out, "EXEC");
+    cache_link_send(&batch->command, &read_ops, REPLY_COUNT, cache_link_deadline(link->timeout_ms));
 }

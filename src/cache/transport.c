@@ -38,14 +38,14 @@ static void *deliver(const redisReadTask *task, struct link_item *item)
     }
     if (command == NULL) {
         if (item->type == REDIS_REPLY_ERROR) {
-            link_blame(link, "%.*s", link_why_len(item), item->bytes);
+            cache_link_blame(link, "%.*s", cache_item_why_len(item), item->bytes);
         } else {
-            link_blame(link, "a reply that nobody asked for");
+            cache_link_blame(link, "a reply that nobody asked for");
         }
         return NULL;
     }
     if (!command->ops->item(command, item)) {
-        link_blame(link, "a reply that makes no sense");
+        cache_link_blame(link, "a reply that makes no sense");
         return NULL;
     }
     return command;
@@ -92,7 +92,7 @@ static void on_reply(redisAsyncContext *redis, void *reply, void *unused)
 {
     (void)unused;
     if (reply != NULL) {
-        link_on_reply(redis->data);
+        cache_link_on_reply(redis->data);
     }
 }
 
@@ -116,13 +116,13 @@ static void drop_oversized(struct cache_link *link)
         log_warn("cache-value-oversized", "account=%s limit_bytes=%d",
                  LOG_VALUE_N(id->bytes, id->len), CACHE_REPLY_ITEM_MAX);
     }
-    link_blame(link, "a reply of more than %d bytes", CACHE_REPLY_ITEM_MAX);
-    link_close(link);
+    cache_link_blame(link, "a reply of more than %d bytes", CACHE_REPLY_ITEM_MAX);
+    cache_link_close(link);
 }
 
 /* --- events -----------------------------------------------------------------------------------*/
 
-void link_transport_read(struct cache_link *link)
+void cache_transport_read(struct cache_link *link)
 {
     redisAsyncHandleRead(link->redis);
     if (link->redis != NULL) {
@@ -130,7 +130,7 @@ void link_transport_read(struct cache_link *link)
     }
 }
 
-void link_transport_write(struct cache_link *link)
+void cache_transport_write(struct cache_link *link)
 {
     link->is_writing = true;
     redisAsyncHandleWrite(link->redis);
@@ -143,9 +143,9 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    link_enter(link);
-    link_transport_read(link);
-    link_leave(link);
+    cache_link_enter(link);
+    cache_transport_read(link);
+    cache_link_leave(link);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -154,9 +154,9 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    link_enter(link);
-    link_transport_write(link);
-    link_leave(link);
+    cache_link_enter(link);
+    cache_transport_write(link);
+    cache_link_leave(link);
 }
 
 /* hiredis asks for events again and again; the read event stands from the beginning. */
@@ -192,7 +192,7 @@ static void on_cleanup(void *arg)
 {
     struct cache_link *link = arg;
 
-    link_blame(link, "%s", link->redis->c.errstr);
+    cache_link_blame(link, "%s", link->redis->c.errstr);
     event_free(link->readable);
     event_free(link->writable);
     link->readable = NULL;
@@ -204,13 +204,13 @@ static void on_cleanup(void *arg)
 static void on_connected(const redisAsyncContext *redis, int status)
 {
     if (status == REDIS_OK) {
-        link_on_connected(redis->data);
+        cache_link_on_connected(redis->data);
     }
 }
 
 /* --- the connection ---------------------------------------------------------------------------*/
 
-bool link_transport_open(struct cache_link *link)
+bool cache_transport_open(struct cache_link *link)
 {
     redisAsyncContext *redis;
 
@@ -221,7 +221,7 @@ bool link_transport_open(struct cache_link *link)
     }
     assert(redis != NULL); /* out of memory */
     if (redis->err != 0) {
-        link_blame(link, "%s", redis->errstr);
+        cache_link_blame(link, "%s", redis->errstr);
         redisAsyncFree(redis);
         return false;
     }
@@ -247,12 +247,12 @@ bool link_transport_open(struct cache_link *link)
     return true;
 }
 
-void link_transport_close(struct cache_link *link)
+void cache_transport_close(struct cache_link *link)
 {
     redisAsyncFree(link->redis);
 }
 
-void link_transport_send(struct cache_link *link, const char *bytes, size_t len, int replies)
+void cache_transport_send(struct cache_link *link, const char *bytes, size_t len, int replies)
 {
     int sent = redisAsyncFormattedCommand(link->redis, on_reply, NULL, bytes, len);
 

@@ -54,7 +54,7 @@ static const char *find_field(const char *text, size_t len, const char *name)
     return found != NULL ? found + line_len : NULL;
 }
 
-bool link_info_field(const char *text, size_t len, const char *name, char *out, size_t room)
+bool cache_info_field(const char *text, size_t len, const char *name, char *out, size_t room)
 {
     const char *value = find_field(text, len, name);
     const char *stop;
@@ -72,11 +72,11 @@ bool link_info_field(const char *text, size_t len, const char *name, char *out, 
     return true;
 }
 
-bool link_info_has(const char *text, size_t len, const char *name, const char *value)
+bool cache_info_has(const char *text, size_t len, const char *name, const char *value)
 {
     char found[64];
 
-    return link_info_field(text, len, name, found, sizeof(found)) && strcmp(found, value) == 0;
+    return cache_info_field(text, len, name, found, sizeof(found)) && strcmp(found, value) == 0;
 }
 
 /* --- answers ----------------------------------------------------------------------------------*/
@@ -85,9 +85,10 @@ static bool fail(struct verify *verify, const struct link_item *item, const char
 {
     verify->failed = true;
     if (item->type == REDIS_REPLY_ERROR) {
-        link_blame(verify->command.link, "%s: %.*s", what, link_why_len(item), item->bytes);
+        cache_link_blame(verify->command.link, "%s: %.*s", what, cache_item_why_len(item),
+                         item->bytes);
     } else {
-        link_blame(verify->command.link, "%s", what);
+        cache_link_blame(verify->command.link, "%s", what);
     }
     return true;
 }
@@ -101,16 +102,16 @@ static bool read_info(struct verify *verify, const struct link_item *item)
     if (item->type != REDIS_REPLY_STRING) {
         return item->type == REDIS_REPLY_ERROR && fail(verify, item, "INFO");
     }
-    if (!link_info_field(item->bytes, item->len, "run_id", link->identity.run_id,
-                         CACHE_RUN_ID_MAX) ||
-        !link_info_field(item->bytes, item->len, "master_replid", link->identity.replid,
-                         CACHE_RUN_ID_MAX)) {
+    if (!cache_info_field(item->bytes, item->len, "run_id", link->identity.run_id,
+                          CACHE_RUN_ID_MAX) ||
+        !cache_info_field(item->bytes, item->len, "master_replid", link->identity.replid,
+                          CACHE_RUN_ID_MAX)) {
         return fail(verify, item, "INFO names no run_id or replid: not a Redis?");
     }
-    if (!link_info_has(item->bytes, item->len, "role", "master")) {
-        link_info_field(item->bytes, item->len, "master_host", master, sizeof(master));
-        link_info_field(item->bytes, item->len, "master_port", port, sizeof(port));
-        link_blame(link, "not a master but a replica of %s:%s", master, port);
+    if (!cache_info_has(item->bytes, item->len, "role", "master")) {
+        cache_info_field(item->bytes, item->len, "master_host", master, sizeof(master));
+        cache_info_field(item->bytes, item->len, "master_port", port, sizeof(port));
+        cache_link_blame(link, "not a master but a replica of %s:%s", master, port);
         verify->failed = true;
     }
     return true;
@@ -130,7 +131,7 @@ static bool read_policy(struct verify *verify, const struct link_item *item)
 /* A stamp that is no string is as good a proof. */
 static bool read_writable(struct verify *verify, const struct link_item *item)
 {
-    if (item->type == REDIS_REPLY_ERROR && !link_item_is_error(item, "WRONGTYPE")) {
+    if (item->type == REDIS_REPLY_ERROR && !cache_item_is_error(item, "WRONGTYPE")) {
         return fail(verify, item, "not writable");
     }
     return item->depth == 0;
@@ -175,20 +176,20 @@ static void verify_end(struct link_command *command, enum cache_status status)
     struct cache_link *link = command->link;
 
     if (verify->failed) {
-        link_close(link);
+        cache_link_close(link);
     } else if (status == CACHE_OK) {
-        link_set_up(link, verify->policy);
+        cache_link_set_up(link, verify->policy);
     }
     free(verify);
 }
 
-const struct link_command_ops link_verify_ops = {.item = verify_item, .end = verify_end};
+const struct link_command_ops cache_link_verify_ops = {.item = verify_item, .end = verify_end};
 
 /* --- questions --------------------------------------------------------------------------------*/
 
-void link_verify(struct cache_link *link)
+void cache_link_verify(struct cache_link *link)
 {
-    struct verify *verify = link_allocate(sizeof(*verify));
+    struct verify *verify = cache_allocate(sizeof(*verify));
     struct buffer *out = &link->out;
 
     verify->command.link = link;
@@ -196,29 +197,30 @@ void link_verify(struct cache_link *link)
     if (link->password != NULL) {
         verify->steps[verify->count++] = STEP_AUTH;
         if (link->user != NULL) {
-            COMMAND_WORDS(out, "AUTH", link->user, link->password);
+            CACHE_COMMAND(out, "AUTH", link->user, link->password);
         } else {
-            COMMAND_WORDS(out, "AUTH", link->password);
+            CACHE_COMMAND(out, "AUTH", link->password);
         }
     }
     verify->steps[verify->count++] = STEP_INFO;
-    COMMAND_WORDS(out, "INFO", "server", "replication");
+    CACHE_COMMAND(out, "INFO", "server", "replication");
     verify->steps[verify->count++] = STEP_POLICY;
-    COMMAND_WORDS(out, "CONFIG", "GET", "maxmemory-policy");
+    CACHE_COMMAND(out, "CONFIG", "GET", "maxmemory-policy");
     verify->steps[verify->count++] = STEP_WRITABLE;
-    command_begin(out, 2);
-    command_text(out, "GETEX");
-    link_put_own_key(link, LINK_STAMP_KEY);
+    cache_command_begin(out, 2);
+    cache_command_text(out, "GETEX");
+    cache_link_put_own_key(link, LINK_STAMP_KEY);
     if (link->oversized.len > 0) {
         verify->steps[verify->count++] = STEP_UNLINK;
-        command_begin(out, 2);
-        command_text(out, "UNLINK");
-        link_put_key(link, &link->oversized);
+        cache_command_begin(out, 2);
+        cache_command_text(out, "UNLINK");
+        cache_link_put_key(link, &link->oversized);
     }
     for (int i = 0; i < SCRIPT_COUNT; i++) {
         verify->steps[verify->count++] = STEP_SCRIPT + i;
-        COMMAND_WORDS(out, "SCRIPT", "LOAD", cache_scripts[i]);
+        CACHE_COMMAND(out, "SCRIPT", "LOAD", cache_scripts[i]);
     }
     assert(verify->count <= STEPS_MAX);
-    link_send(&verify->command, &link_verify_ops, verify->count, link->connect_deadline_us);
+    cache_link_send(&verify->command, &cache_link_verify_ops, verify->count,
+                    link->connect_deadline_us);
 }

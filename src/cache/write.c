@@ -68,13 +68,13 @@ static void put_values(struct guarded_part *part)
     char value[CACHE_VALUE_MAX];
 
     assert(link->has_mac_key);
-    command_number(&link->out, CACHE_NEGATIVE_MS);
+    cache_command_number(&link->out, CACHE_NEGATIVE_MS);
     for (size_t i = 0; i < part->count; i++) {
         const struct account_entry *entry = entry_at(whole, part->first + i);
         size_t len =
             cache_value_encode(value, link->mac_key, &entry->id, whole->era, now_ms, &entry->state);
 
-        command_bytes(&link->out, value, len);
+        cache_command_bytes(&link->out, value, len);
     }
 }
 
@@ -85,8 +85,8 @@ static void put_force(struct guarded_part *part)
     for (size_t i = 0; i < part->count; i++) {
         force[i] = part->whole->wanted[part->first + i].force ? '1' : '0';
     }
-    command_number(&part->whole->link->out, CACHE_TOKEN_MS);
-    command_bytes(&part->whole->link->out, force, part->count);
+    cache_command_number(&part->whole->link->out, CACHE_TOKEN_MS);
+    cache_command_bytes(&part->whole->link->out, force, part->count);
 }
 
 static void send_part(struct guarded_part *part)
@@ -99,28 +99,28 @@ static void send_part(struct guarded_part *part)
 
     /* Name, script, number of keys, stamp key; stamp, era, token, a time; and one argument more:
      * all force digits, or a value an account. */
-    command_begin(out, 4 + part->count + 4 + (is_token ? 1 : part->count));
+    cache_command_begin(out, 4 + part->count + 4 + (is_token ? 1 : part->count));
     if (part->is_repeated) {
-        command_text(out, "EVAL");
-        command_text(out, cache_scripts[script]);
+        cache_command_text(out, "EVAL");
+        cache_command_text(out, cache_scripts[script]);
     } else {
-        command_text(out, "EVALSHA");
-        command_bytes(out, link->script_sha[script], SCRIPT_SHA_CHARS);
+        cache_command_text(out, "EVALSHA");
+        cache_command_bytes(out, link->script_sha[script], SCRIPT_SHA_CHARS);
     }
-    command_number(out, 1 + part->count);
-    link_put_own_key(link, LINK_STAMP_KEY);
+    cache_command_number(out, 1 + part->count);
+    cache_link_put_own_key(link, LINK_STAMP_KEY);
     for (size_t i = 0; i < part->count; i++) {
-        link_put_key(link, &entry_at(whole, part->first + i)->id);
+        cache_link_put_key(link, &entry_at(whole, part->first + i)->id);
     }
-    command_text(out, whole->stamp);
-    command_number(out, whole->era);
-    command_text(out, whole->token);
+    cache_command_text(out, whole->stamp);
+    cache_command_number(out, whole->era);
+    cache_command_text(out, whole->token);
     if (is_token) {
         put_force(part);
     } else {
         put_values(part);
     }
-    link_send(&part->command, &part_ops, 1, whole->deadline_us);
+    cache_link_send(&part->command, &part_ops, 1, whole->deadline_us);
 }
 
 /* --- answers ----------------------------------------------------------------------------------*/
@@ -130,12 +130,12 @@ static bool part_item(struct link_command *command, const struct link_item *item
     struct guarded_part *part = (struct guarded_part *)command;
     bool is_token = part->whole->kind == GUARDED_TOKEN;
 
-    if (link_item_is_error(item, "NOSCRIPT") && !part->is_repeated) {
+    if (cache_item_is_error(item, "NOSCRIPT") && !part->is_repeated) {
         part->is_forgotten = true;
         return true;
     }
     if (item->type == REDIS_REPLY_ERROR) {
-        return link_command_fail(command, item);
+        return cache_command_fail(command, item);
     }
     if (item->type == REDIS_REPLY_INTEGER && item->number == 0) {
         command->status = CACHE_REFUSED;
@@ -198,7 +198,7 @@ static const struct link_command_ops part_ops = {.item = part_item, .end = part_
 static struct guarded *guarded_create(struct cache_link *link, enum guarded_kind kind,
                                       const char *stamp, uint64_t era, size_t count, int timeout_ms)
 {
-    struct guarded *whole = link_allocate(sizeof(*whole));
+    struct guarded *whole = cache_allocate(sizeof(*whole));
     size_t len = strlen(stamp);
 
     assert(count >= 1);
@@ -207,7 +207,7 @@ static struct guarded *guarded_create(struct cache_link *link, enum guarded_kind
     whole->kind = kind;
     whole->era = era;
     whole->count = count;
-    whole->deadline_us = link_deadline(timeout_ms);
+    whole->deadline_us = cache_link_deadline(timeout_ms);
     memcpy(whole->stamp, stamp, len + 1);
     return whole;
 }
@@ -217,7 +217,7 @@ static void guarded_start(struct guarded *whole, bool is_stale)
 {
     whole->parts_left = (whole->count + CACHE_SCRIPT_KEYS_MAX - 1) / CACHE_SCRIPT_KEYS_MAX;
     for (size_t first = 0; first < whole->count; first += CACHE_SCRIPT_KEYS_MAX) {
-        struct guarded_part *part = link_allocate(sizeof(*part));
+        struct guarded_part *part = cache_allocate(sizeof(*part));
 
         part->command.link = whole->link;
         part->whole = whole;
@@ -227,7 +227,7 @@ static void guarded_start(struct guarded *whole, bool is_stale)
             part->count = CACHE_SCRIPT_KEYS_MAX;
         }
         if (is_stale || !cache_link_is_up(whole->link)) {
-            link_refuse(&part->command, &part_ops);
+            cache_link_refuse(&part->command, &part_ops);
         } else {
             send_part(part);
         }
