@@ -1,0 +1,558 @@
+/*
+ * The life of a link.
+ *
+ *   WAITING -> CONNECTING     [attempt]           the backoff has passed
+ *   CONNECTING -> GREETING    [poll_connection]   libpq says that the server has let us in
+ *   GREETING -> UP            [link_come_up]      session.c found everything as it has to be
+ *   any of these -> FAILING   [link_fail]         refused, broken, silent
+ *   FAILING -> WAITING        [link_drop]         answers what was in flight, says down
+ *   any -> CLOSED             [store_link_free]
+ *
+ * WAITING and CLOSED have no connection; the others have one, except for the moment in which
+ * libpq could not even begin. Only UP lets requests of the owner leave.
+ *
+ * PQcancel() blocks in libpq 15 and is never called: to give up on a server is to drop the
+ * connection. Before PQfinish(), which would try once more to send what is left in libpq's buffer,
+ * the socket is shut down if a request has not left completely: then its end never leaves, and a
+ * statement without its Sync message is never committed (UNSENT).
+ */
+#include "store/link.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "store/bare.h"
+
+/* The delay before a new attempt, with jitter: doubles up to the second while it does not help. */
+#define BACKOFF_MS_MIN 50
+#define BACKOFF_MS_MAX 1000
+/* A link that was up for so long had a fresh misfortune: it begins with the short delay again. */
+#define BACKOFF_FORGET_US 1000000
+
+/* What was logged last, where it was not a reason for being down. */
+#define LOGGED_NOTHING "-"
+#define LOGGED_UP ""
+#define LOGGED_READ_ONLY "read-only"
+
+static void on_socket(evutil_socket_t fd, short what, void *arg);
+static void on_timer(evutil_socket_t fd, short what, void *arg);
+static void on_deferred(evutil_socket_t fd, short what, void *arg);
+
+/* Every change of state goes through here. */
+static void link_set_state(struct store_link *link, enum link_state to)
+{
+    static const unsigned allowed[] = {
+        [LINK_WAITING] = 1 << LINK_CONNECTING | 1 << LINK_CLOSED,
+        [LINK_CONNECTING] = 1 << LINK_GREETING | 1 << LINK_FAILING | 1 << LINK_CLOSED,
+        [LINK_GREETING] = 1 << LINK_UP | 1 << LINK_FAILING | 1 << LINK_CLOSED,
+        [LINK_UP] = 1 << LINK_FAILING | 1 << LINK_CLOSED,
+        [LINK_FAILING] = 1 << LINK_WAITING | 1 << LINK_CLOSED,
+        [LINK_CLOSED] = 0,
+    };
+
+    assert(allowed[link->state] & 1u << to);
+    link->state = to;
+}
+
+static void arm_timer(struct store_link *link, int64_t delay_ms)
+{
+    struct timeval delay = {.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000};
+    int failed = event_add(link->timer, &delay);
+
+    assert(!failed);
+}
+
+static void log_state(struct store_link *link, const char *state)
+{
+    if (strcmp(link->logged, state) == 0) {
+        return;
+    }
+    snprintf(link->logged, sizeof(link->logged), "%s", state);
+    if (link->state == LINK_UP) {
+        log_event(link->read_only ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "store-up",
+                  "link=%s backend=%d server=%d read_only=%d took_ms=%lld",
+                  LOG_VALUE(link->options.application_name), PQbackendPID(link->conn),
+                  PQserverVersion(link->conn), link->read_only,
+                  (long long)(link->up_us - link->attempt_us) / 1000);
+    } else {
+        log_event(link->needs_operator ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "store-down",
+                  "link=%s why=%s", LOG_VALUE(link->options.application_name), LOG_VALUE(state));
+    }
+}
+
+/* --- failing ----------------------------------------------------------------------------------*/
+
+/* Before anyone's callback runs: libpq closes the socket when it meets the end of the stream, and
+ * libevent must not watch a number that may be another's by then. */
+static void forget_socket(struct store_link *link)
+{
+    event_del(link->readable);
+    event_del(link->writable);
+}
+
+static void fail(struct store_link *link, bool operator_only, const char *fmt, va_list args)
+{
+    if (link->state == LINK_FAILING || link->state == LINK_CLOSED) {
+        return;
+    }
+    link->needs_operator = operator_only;
+    vsnprintf(link->why, sizeof(link->why), fmt, args);
+    assert(link->why[0] != '\0');
+    link_set_state(link, LINK_FAILING);
+    forget_socket(link);
+    event_active(link->deferred, 0, 0);
+}
+
+void link_fail(struct store_link *link, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    fail(link, false, fmt, args);
+    va_end(args);
+}
+
+void link_refuse(struct store_link *link, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    fail(link, true, fmt, args);
+    va_end(args);
+}
+
+/* The SQLSTATE in a message of libpq: with PQERRORS_VERBOSE, "FATAL:  3D000: database ...". A
+ * connection that did not come about has no result to ask for it. */
+static bool message_has_sqlstate(const char *message, const char *sqlstate)
+{
+    char mark[12];
+
+    snprintf(mark, sizeof(mark), ":  %s: ", sqlstate);
+    return strstr(message, mark) != NULL;
+}
+
+void link_fail_broken(struct store_link *link)
+{
+    const char *message = PQerrorMessage(link->conn);
+    int len = (int)strcspn(message, "\n");
+
+    if (link->parting[0] != '\0') {
+        link_fail(link, "%s", link->parting);
+    } else if (message_has_sqlstate(message, "3D000")) {
+        link_refuse(link, "%.*s", len, message);
+    } else if (len > 0) {
+        link_fail(link, "%.*s", len, message);
+    } else {
+        link_fail(link, "the connection is closed");
+    }
+}
+
+static void close_connection(struct store_link *link)
+{
+    forget_socket(link);
+    event_del(link->timer);
+    if (link->conn != NULL) {
+        if (link->stage == REQUEST_SENDING && PQsocket(link->conn) >= 0) {
+            (void)shutdown(PQsocket(link->conn), SHUT_RDWR);
+        }
+        PQfinish(link->conn);
+        link->conn = NULL;
+    }
+}
+
+static void link_drop(struct store_link *link)
+{
+    bool was_up = link->up_us != 0;
+    bool look_again = link->look_again;
+
+    if (was_up && clock_boot_us() - link->up_us >= BACKOFF_FORGET_US) {
+        link->backoff_ms = BACKOFF_MS_MIN;
+    }
+    close_connection(link);
+    link->up_us = 0;
+    link->look_again = false;
+    link_set_state(link, LINK_WAITING);
+    arm_timer(link, random_jitter(link->backoff_ms));
+    link->backoff_ms =
+        link->backoff_ms * 2 > BACKOFF_MS_MAX ? BACKOFF_MS_MAX : link->backoff_ms * 2;
+    if (!look_again) {
+        log_state(link, link->why);
+    }
+    request_abandon(link);
+    if (was_up && link->state != LINK_CLOSED && link->hooks.down != NULL) {
+        link->hooks.down(link->ctx, link, link->why);
+    }
+}
+
+static void link_destroy(struct store_link *link)
+{
+    event_free(link->readable);
+    event_free(link->writable);
+    event_free(link->timer);
+    event_free(link->deferred);
+    params_free(&link->params);
+    free(link->entries);
+    free(link->scratch);
+    free((char *)link->options.conninfo);
+    if (link->options.password != NULL) {
+        explicit_bzero((char *)link->options.password, strlen(link->options.password));
+        free((char *)link->options.password);
+    }
+    free((char *)link->options.application_name);
+    free(link);
+}
+
+void link_enter(struct store_link *link)
+{
+    assert(!link->entered);
+    link->entered = true;
+}
+
+void link_leave(struct store_link *link)
+{
+    assert(link->entered);
+    if (link->state == LINK_FAILING) {
+        link_drop(link);
+    }
+    link->entered = false;
+    if (link->state == LINK_CLOSED) {
+        link_destroy(link);
+    }
+}
+
+/* --- connecting -------------------------------------------------------------------------------*/
+
+/* Defaults stand before the conninfo, which overrides them; what must hold stands behind it. */
+static PGconn *start_connection(const struct store_options *options)
+{
+    const char *keywords[16];
+    const char *values[16];
+    int count = 0;
+    const char *const settings[][2] = {
+        {"target_session_attrs", "primary"}, /* among several hosts */
+        {"gssencmode", "disable"},           /* looks for tickets, on files and networks */
+        {"keepalives_idle", "10"},           /* seconds: an idle link has no other deadline */
+        {"keepalives_interval", "3"},        {"keepalives_count", "3"},
+        {"dbname", options->conninfo}, /* expanded: a whole connection string */
+        {"password", options->password},     {"application_name", options->application_name},
+        {"client_encoding", "UTF8"},
+    };
+
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+        if (settings[i][1] != NULL) {
+            keywords[count] = settings[i][0];
+            values[count++] = settings[i][1];
+        }
+    }
+    keywords[count] = NULL;
+    values[count] = NULL;
+    return PQconnectStartParams(keywords, values, 1);
+}
+
+/* libpq may change the socket with every poll: no event outlives one. */
+static void await_connection(struct store_link *link, short what)
+{
+    struct event *event = what == EV_READ ? link->readable : link->writable;
+    int failed = event_assign(event, link->base, PQsocket(link->conn), what, on_socket, link) ||
+                 event_add(event, NULL);
+
+    assert(!failed);
+}
+
+static void poll_connection(struct store_link *link)
+{
+    int failed;
+
+    forget_socket(link);
+    switch (PQconnectPoll(link->conn)) {
+    case PGRES_POLLING_READING:
+        await_connection(link, EV_READ);
+        return;
+    case PGRES_POLLING_WRITING:
+        await_connection(link, EV_WRITE);
+        return;
+    case PGRES_POLLING_OK:
+        break;
+    default:
+        link_fail_broken(link);
+        return;
+    }
+    if (PQsetnonblocking(link->conn, 1) != 0) {
+        link_fail_broken(link);
+        return;
+    }
+    failed =
+        event_assign(link->readable, link->base, PQsocket(link->conn), EV_READ | EV_PERSIST,
+                     on_socket, link) ||
+        event_assign(link->writable, link->base, PQsocket(link->conn), EV_WRITE, on_socket, link) ||
+        event_add(link->readable, NULL);
+    assert(!failed);
+    link_set_state(link, LINK_GREETING);
+    session_greet(link);
+}
+
+static void attempt(struct store_link *link)
+{
+    link_set_state(link, LINK_CONNECTING);
+    link->attempt_us = clock_boot_us();
+    link->parting[0] = '\0';
+    arm_timer(link, link->options.connect_timeout_ms);
+    link->conn = start_connection(&link->options);
+    if (link->conn == NULL) {
+        link_fail(link, "out of memory");
+        return;
+    }
+    PQsetErrorVerbosity(link->conn, PQERRORS_VERBOSE);
+    PQsetNoticeReceiver(link->conn, request_note, link);
+    if (PQstatus(link->conn) == CONNECTION_BAD) {
+        link_fail_broken(link);
+        return;
+    }
+    await_connection(link, EV_WRITE);
+}
+
+void link_come_up(struct store_link *link)
+{
+    link_set_state(link, LINK_UP);
+    event_del(link->timer);
+    link->up_us = clock_boot_us();
+    link->why[0] = '\0';
+    link->needs_operator = false;
+    log_state(link, link->read_only ? LOGGED_READ_ONLY : LOGGED_UP);
+    if (link->hooks.up != NULL) {
+        link->hooks.up(link->ctx, link);
+    }
+}
+
+/* --- what libevent calls ----------------------------------------------------------------------*/
+
+/* The hook may free the link, and then there is no connection any more. */
+static void deliver_notifies(struct store_link *link)
+{
+    PGnotify *notify;
+
+    while (link->conn != NULL && (notify = PQnotifies(link->conn)) != NULL) {
+        if (link->hooks.notify != NULL) {
+            link->hooks.notify(link->ctx, link, notify->relname, notify->extra);
+        }
+        PQfreemem(notify);
+    }
+}
+
+static void work_connection(struct store_link *link, short what)
+{
+    bool broken = false;
+
+    if (what & EV_READ) {
+        broken = !PQconsumeInput(link->conn);
+    }
+    if (broken) {
+        forget_socket(link);
+        if (link->stage == REQUEST_SENDING) {
+            link->stage = REQUEST_SENT; /* it flushes before it reads: the end may have left */
+        }
+    }
+    request_advance(link);
+    deliver_notifies(link);
+    if (link->conn != NULL && (broken || PQstatus(link->conn) == CONNECTION_BAD)) {
+        link_fail_broken(link);
+    }
+}
+
+static void on_socket(evutil_socket_t fd, short what, void *arg)
+{
+    struct store_link *link = arg;
+
+    (void)fd;
+    link_enter(link);
+    if (link->state == LINK_CONNECTING) {
+        poll_connection(link);
+    } else if (link->conn != NULL && link->state != LINK_FAILING) {
+        work_connection(link, what);
+    }
+    link_leave(link);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct store_link *link = arg;
+
+    (void)fd;
+    (void)what;
+    link_enter(link);
+    if (link->state == LINK_WAITING) {
+        attempt(link);
+    } else if (link->state == LINK_CONNECTING || link->state == LINK_GREETING) {
+        link_fail(link, "no connection within %d ms", link->options.connect_timeout_ms);
+    } else if (link->state == LINK_UP) {
+        request_expire(link);
+    }
+    link_leave(link);
+}
+
+static void on_deferred(evutil_socket_t fd, short what, void *arg)
+{
+    struct store_link *link = arg;
+
+    (void)fd;
+    (void)what;
+    link_enter(link);
+    request_reject(link);
+    link_leave(link);
+}
+
+/* --- what store.h declares --------------------------------------------------------------------*/
+
+static char *copy_string(const char *text)
+{
+    char *copy = strdup(text);
+
+    if (copy == NULL) {
+        abort();
+    }
+    return copy;
+}
+
+static struct event *new_event(struct store_link *link, event_callback_fn callback)
+{
+    struct event *event = event_new(link->base, -1, 0, callback, link);
+
+    if (event == NULL) {
+        abort();
+    }
+    return event;
+}
+
+static struct store_link *create(struct event_base *base, const struct store_options *options,
+                                 const struct store_hooks *hooks, void *ctx, bool bare, char *err,
+                                 size_t errlen)
+{
+    char *message = NULL;
+    PQconninfoOption *parsed = PQconninfoParse(options->conninfo, &message);
+    struct store_link *link;
+
+    if (parsed == NULL) {
+        snprintf(err, errlen, "%.*s", message == NULL ? 0 : (int)strcspn(message, "\n"), message);
+        PQfreemem(message);
+        return NULL;
+    }
+    PQconninfoFree(parsed);
+    assert(options->connect_timeout_ms > 0 && options->statement_timeout_ms > 0);
+    assert(options->lock_timeout_ms > 0);
+
+    link = calloc(1, sizeof(*link));
+    if (link == NULL) {
+        abort();
+    }
+    link->base = base;
+    link->options = *options;
+    link->options.conninfo = copy_string(options->conninfo);
+    link->options.application_name = copy_string(options->application_name);
+    link->options.password = options->password == NULL ? NULL : copy_string(options->password);
+    link->hooks = *hooks;
+    link->ctx = ctx;
+    link->bare = bare;
+    link->readable = new_event(link, on_socket);
+    link->writable = new_event(link, on_socket);
+    link->timer = new_event(link, on_timer);
+    link->deferred = new_event(link, on_deferred);
+    link->backoff_ms = BACKOFF_MS_MIN;
+    snprintf(link->why, sizeof(link->why), "not connected yet");
+    snprintf(link->logged, sizeof(link->logged), "%s", LOGGED_NOTHING);
+    arm_timer(link, 0);
+    return link;
+}
+
+struct store_link *store_link_create(struct event_base *base, const struct store_options *options,
+                                     const struct store_hooks *hooks, void *ctx, char *err,
+                                     size_t errlen)
+{
+    return create(base, options, hooks, ctx, false, err, errlen);
+}
+
+struct store_link *store_link_create_bare(struct event_base *base,
+                                          const struct store_options *options,
+                                          const struct store_hooks *hooks, void *ctx, char *err,
+                                          size_t errlen)
+{
+    return create(base, options, hooks, ctx, true, err, errlen);
+}
+
+void store_link_free(struct store_link *link)
+{
+    if (link == NULL) {
+        return;
+    }
+    link_set_state(link, LINK_CLOSED);
+    snprintf(link->why, sizeof(link->why), "the link is closed");
+    event_del(link->deferred);
+    close_connection(link);
+    request_abandon(link);
+    if (!link->entered) {
+        link_destroy(link);
+    }
+}
+
+bool store_link_ready(const struct store_link *link)
+{
+    return link->state == LINK_UP && link->stage == REQUEST_NONE;
+}
+
+bool store_link_is_up(const struct store_link *link)
+{
+    return link->state == LINK_UP;
+}
+
+const char *store_link_why(const struct store_link *link)
+{
+    return link->why;
+}
+
+const uint8_t *store_link_mac_key(const struct store_link *link)
+{
+    return link->mac_key;
+}
+
+int store_link_schema_version(const struct store_link *link)
+{
+    return link->schema_version;
+}
+
+bool store_link_needs_operator(const struct store_link *link)
+{
+    return link->needs_operator;
+}
+
+/* --- reused memory ----------------------------------------------------------------------------*/
+
+struct account_entry *link_entries(struct store_link *link, size_t count)
+{
+    if (count > link->entry_capacity) {
+        free(link->entries);
+        link->entries = calloc(count, sizeof(*link->entries));
+        if (link->entries == NULL) {
+            abort();
+        }
+        link->entry_capacity = count;
+    }
+    return link->entries;
+}
+
+void *link_scratch(struct store_link *link, size_t size)
+{
+    if (size > link->scratch_size) {
+        free(link->scratch);
+        link->scratch = malloc(size);
+        if (link->scratch == NULL) {
+            abort();
+        }
+        link->scratch_size = size;
+    }
+    return link->scratch;
+}
