@@ -25,7 +25,7 @@ static void buffer_grow(struct buffer *buffer, size_t need)
     size_t total = front + buffer->cap;
 
     /* Sliding is paid for by what was consumed only where at least half the room is in front. */
-    if (need <= total && front >= buffer->len) {
+    if (buffer->start != NULL && need <= total && front >= buffer->len) {
         memmove(buffer->start, buffer->data, buffer->len);
         buffer->data = buffer->start;
         buffer->cap = total;
