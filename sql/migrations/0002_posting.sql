@@ -533,13 +533,13 @@ BEGIN
            CASE WHEN d.account IS NOT NULL
                 THEN coalesce(a_asset[nullif(l_from[o_leg[o]], 0)], a_asset[l_to[o_leg[o]]]) END,
            CASE WHEN NOT o_duplicate[o] THEN d.balance
-                WHEN d.payer THEN j.from_balance ELSE j.to_balance END,
+                WHEN d.payer THEN j.from_balance WHEN NOT d.payer THEN j.to_balance END,
            CASE WHEN NOT o_duplicate[o] THEN a_held[d.slot]
-                WHEN d.payer THEN j.from_held ELSE j.to_held END,
+                WHEN d.payer THEN j.from_held WHEN NOT d.payer THEN j.to_held END,
            CASE WHEN o_duplicate[o] THEN a_floor[d.slot] ELSE d.floor END,
            CASE WHEN o_duplicate[o] THEN a_status[d.slot] ELSE d.status END,
            CASE WHEN NOT o_duplicate[o] THEN d.version
-                WHEN d.payer THEN j.from_version ELSE j.to_version END,
+                WHEN d.payer THEN j.from_version WHEN NOT d.payer THEN j.to_version END,
            o_duplicate[o], NOT o_duplicate[o], NULL::text
       FROM generate_subscripts(o_op, 1) AS o
       LEFT JOIN LATERAL (SELECT * FROM ballast.transfer AS x

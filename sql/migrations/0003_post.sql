@@ -102,11 +102,12 @@ BEGIN
                deferred = NOT ballast.bears(a, r.lowest, r.highest)
           FROM run AS r
          WHERE a.account_id = ANY (ARRAY[r.account])
-        RETURNING a.account_id, a.asset, a.balance - r.amount AS balance, a.held, a.floor, a.status,
-                  a.version - r.versions AS version, a.changed_at, a.deferred
+        RETURNING a.account_id, a.asset, a.balance, a.held, a.floor, a.status, a.version,
+                  a.changed_at, a.deferred, r.amount, r.versions
     ), result AS MATERIALIZED (
-        SELECT s.i, s.amount, c.account_id, c.asset, c.balance + s.running AS balance, c.held,
-               c.floor, c.status, c.version + s.nth AS version, c.changed_at
+        SELECT s.i, s.amount, c.account_id, c.asset,
+               c.balance + (s.running - c.amount) AS balance, c.held, c.floor, c.status,
+               c.version + (s.nth - c.versions) AS version, c.changed_at
           FROM step AS s
           JOIN changed AS c ON c.account_id = s.account
          WHERE s.amount IS NOT NULL AND NOT c.deferred
