@@ -1,0 +1,410 @@
+/* The ground of a job: loop, links, waiting, statements. The lease is in ops/job_lease.c. */
+#include "ops/job.h"
+
+#include <event2/event.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/decimal.h"
+#include "ops/job_lease.h"
+#include "store/bare.h"
+
+#define JOB_PATIENCE_US (INT64_C(10) * 1000 * 1000)
+#define JOB_TURN_US (20 * 1000) /* conditions that no event announces are looked at this often */
+
+enum job_result job_fail(struct job *job, enum job_result result, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(job->error, sizeof job->error, fmt, args);
+    va_end(args);
+    return result;
+}
+
+/* --- links ------------------------------------------------------------------------------------*/
+
+static void pump_reads(struct job *job);
+
+static void on_store_up(void *ctx, struct store_link *link)
+{
+    struct job *job = ctx;
+
+    if (job->cache != NULL && link == job->store) {
+        cache_link_set_mac_key(job->cache, store_link_mac_key(link));
+    }
+    pump_reads(job);
+}
+
+static void on_store_down(void *ctx, struct store_link *link, const char *why)
+{
+    struct job *job = ctx;
+
+    (void)why;
+    job->store_downs += link == job->store;
+}
+
+static void on_cache_up(void *ctx, struct cache_link *link)
+{
+    struct job *job = ctx;
+
+    (void)link;
+    job_lease_cache_changed(job);
+}
+
+static void on_cache_down(void *ctx, struct cache_link *link, const char *why)
+{
+    (void)why;
+    on_cache_up(ctx, link);
+}
+
+static void on_signal(evutil_socket_t signal, short events, void *arg)
+{
+    struct job *job = arg;
+
+    (void)signal, (void)events;
+    job->interrupted = true;
+}
+
+struct store_options job_store_options(const struct config *config, const char *name)
+{
+    return (struct store_options){
+        .conninfo = config->store.conninfo,
+        .password = config->store.password[0] != '\0' ? config->store.password : NULL,
+        .application_name = name,
+        .connect_timeout_ms = (int)config->store.connect_timeout_ms,
+        .statement_timeout_ms = (int)config->store.statement_timeout_ms,
+        .lock_timeout_ms = (int)config->store.lock_timeout_ms,
+        .allow_fsync_off = config->store.allow_fsync_off,
+    };
+}
+
+static bool create_links(struct job *job, const char *name, enum job_store store, char *err)
+{
+    const struct store_hooks hooks = {.up = on_store_up, .down = on_store_down};
+    struct store_options options;
+    char application[64];
+
+    snprintf(application, sizeof application, "ballast %s", name);
+    options = job_store_options(job->config, application);
+    if (store == JOB_STORE_BARE) {
+        job->store = store_link_create_bare(job->base, &options, &hooks, job, err, JOB_ERROR_ROOM);
+        return job->store != NULL;
+    }
+    job->store = store_link_create(job->base, &options, &hooks, job, err, JOB_ERROR_ROOM);
+    if (job->store == NULL) {
+        return false;
+    }
+    job->reader = store_link_create(job->base, &options, &hooks, job, err, JOB_ERROR_ROOM);
+    return job->reader != NULL;
+}
+
+static void on_deadline(evutil_socket_t fd, short events, void *arg)
+{
+    (void)fd, (void)events, (void)arg; /* it only ends a turn of the loop */
+}
+
+struct job *job_create(const struct config *config, const char *name, enum job_store store,
+                       char err[JOB_ERROR_ROOM])
+{
+    static const int ends[] = {SIGINT, SIGTERM};
+    struct job *job = calloc(1, sizeof *job);
+    char host[64] = "";
+
+    if (job == NULL) {
+        abort();
+    }
+    gethostname(host, sizeof host - 1);
+    snprintf(job->runner, sizeof job->runner, "%s:%d", host, (int)getpid());
+    job->config = config;
+    job->patience_us = JOB_PATIENCE_US;
+    list_init(&job->reads);
+    job->base = event_base_new();
+    if (job->base == NULL) {
+        abort();
+    }
+    job->deadline = evtimer_new(job->base, on_deadline, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        job->signals[i] = evsignal_new(job->base, ends[i], on_signal, job);
+        evsignal_add(job->signals[i], NULL);
+    }
+    if (!create_links(job, name, store, err)) {
+        job_free(job);
+        return NULL;
+    }
+    return job;
+}
+
+void job_free(struct job *job)
+{
+    if (job == NULL) {
+        return;
+    }
+    job_lease_end(job);
+    if (job->reader != NULL) {
+        store_link_free(job->reader);
+    }
+    if (job->store != NULL) {
+        store_link_free(job->store);
+    }
+    if (job->cache != NULL) {
+        cache_link_free(job->cache);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        event_free(job->signals[i]);
+    }
+    event_free(job->deadline);
+    event_base_free(job->base);
+    free(job);
+}
+
+/* --- waiting ----------------------------------------------------------------------------------*/
+
+static void run_turn(struct job *job, int64_t turn_us)
+{
+    struct timeval turn = {0, (suseconds_t)turn_us};
+
+    evtimer_add(job->deadline, &turn);
+    event_base_loop(job->base, EVLOOP_ONCE);
+}
+
+void job_finish(struct job *job, bool (*ready)(void *arg), void *arg)
+{
+    while (!ready(arg)) {
+        run_turn(job, JOB_TURN_US);
+    }
+}
+
+enum job_wait_end job_wait(struct job *job, bool (*ready)(void *arg), void *arg,
+                           int64_t deadline_us)
+{
+    for (;;) {
+        if (ready != NULL && ready(arg)) {
+            return JOB_READY;
+        }
+        if (job->interrupted) {
+            return JOB_SIGNAL;
+        }
+        int64_t left_us = deadline_us - clock_boot_us();
+        if (left_us <= 0) {
+            return JOB_DEADLINE;
+        }
+        run_turn(job, left_us < JOB_TURN_US ? left_us : JOB_TURN_US);
+    }
+}
+
+enum job_wait_end job_pause(struct job *job, int64_t duration_us)
+{
+    return job_wait(job, NULL, NULL, clock_boot_us() + duration_us);
+}
+
+static bool store_is_up(void *arg)
+{
+    struct job *job = arg;
+
+    return (store_link_is_up(job->store) &&
+            (job->reader == NULL || store_link_is_up(job->reader))) ||
+           store_link_needs_operator(job->store);
+}
+
+enum job_result job_connect_store(struct job *job)
+{
+    enum job_wait_end end = job_wait(job, store_is_up, job, clock_boot_us() + job->patience_us);
+    const char *why = store_link_why(job->store);
+
+    if (end == JOB_SIGNAL) {
+        return job_fail(job, JOB_INTERRUPTED, "interrupted");
+    }
+    if (store_link_needs_operator(job->store)) {
+        return job_fail(job, JOB_OPERATOR, "PostgreSQL: %s", why);
+    }
+    if (end == JOB_DEADLINE) {
+        return job_fail(job, JOB_UNREACHABLE, "PostgreSQL cannot be reached: %s", why);
+    }
+    return JOB_OK;
+}
+
+static bool cache_is_up(void *arg)
+{
+    return cache_link_is_up(((struct job *)arg)->cache);
+}
+
+enum job_result job_open_cache(struct job *job)
+{
+    static const struct cache_hooks hooks = {on_cache_up, on_cache_down};
+    const struct config *config = job->config;
+    char address[ADDRESS_TEXT_ROOM];
+
+    if (config->cache.address.kind == ADDRESS_NONE) {
+        return job_fail(job, JOB_OPERATOR, "no Redis is configured ([cache] address)");
+    }
+    if (job->cache == NULL) {
+        struct cache_options options = {
+            .address = address_format(&config->cache.address, address),
+            .prefix = config->cache.prefix,
+            .user = config->cache.user[0] != '\0' ? config->cache.user : NULL,
+            .password = config->cache.password[0] != '\0' ? config->cache.password : NULL,
+            .connect_timeout_ms = (int)config->cache.connect_timeout_ms,
+            .timeout_ms = (int)config->cache.timeout_ms,
+            .publish_timeout_ms = (int)config->cache.publish_timeout_ms,
+        };
+        job->cache = cache_link_create(job->base, &options, &hooks, job);
+        if (store_link_is_up(job->store)) {
+            cache_link_set_mac_key(job->cache, store_link_mac_key(job->store));
+        }
+    }
+    switch (job_wait(job, cache_is_up, job, clock_boot_us() + job->patience_us)) {
+    case JOB_READY:
+        return JOB_OK;
+    case JOB_SIGNAL:
+        return job_fail(job, JOB_INTERRUPTED, "interrupted");
+    case JOB_DEADLINE:
+        break;
+    }
+    return job_fail(job, JOB_UNREACHABLE, "Redis cannot be used: %s", cache_link_why(job->cache));
+}
+
+/* --- statements -------------------------------------------------------------------------------*/
+
+struct query {
+    bool answered;
+    enum store_status status;
+    struct store_error error;
+    job_rows_fn *visit;
+    void *arg;
+};
+
+static void on_rows(void *arg, enum store_status status, const struct store_error *error,
+                    const struct store_rows *rows)
+{
+    struct query *query = arg;
+
+    query->answered = true;
+    query->status = status;
+    if (status != STORE_OK) {
+        query->error = *error;
+    } else if (query->visit != NULL) {
+        query->visit(query->arg, rows);
+    }
+}
+
+static bool store_is_ready(void *arg)
+{
+    return store_link_ready(((struct job *)arg)->store);
+}
+
+static bool is_answered(void *arg)
+{
+    return ((struct query *)arg)->answered;
+}
+
+enum job_result job_query(struct job *job, const char *sql, const char *const *params, int count,
+                          bool again, job_rows_fn *visit, void *arg)
+{
+    return job_query_long(job, sql, params, count, 0, again, visit, arg);
+}
+
+enum job_result job_query_long(struct job *job, const char *sql, const char *const *params,
+                               int count, int timeout_ms, bool again, job_rows_fn *visit,
+                               void *arg)
+{
+    int64_t deadline_us = clock_boot_us() + job->patience_us;
+    struct query query = {.visit = visit, .arg = arg};
+
+    for (;;) {
+        switch (job_wait(job, store_is_ready, job, deadline_us)) {
+        case JOB_READY:
+            break;
+        case JOB_SIGNAL:
+            return job_fail(job, JOB_INTERRUPTED, "interrupted");
+        case JOB_DEADLINE:
+            return job_fail(job, JOB_UNREACHABLE, "PostgreSQL cannot be reached: %s",
+                            query.error.text[0] != '\0' ? query.error.text
+                                                        : store_link_why(job->store));
+        }
+        query.answered = false;
+        store_query(job->store, sql, params, count, timeout_ms, on_rows, &query);
+        job_finish(job, is_answered, &query);
+        switch (query.status) {
+        case STORE_OK:
+            return JOB_OK;
+        case STORE_IN_DOUBT:
+            if (!again) {
+                return job_fail(job, JOB_UNREACHABLE, "PostgreSQL went away: %s", query.error.text);
+            }
+            break;
+        case STORE_UNSENT:
+        case STORE_TRANSIENT:
+            break;
+        case STORE_READONLY:
+            return job_fail(job, JOB_UNREACHABLE, "PostgreSQL takes no writes: %s",
+                            query.error.text);
+        case STORE_REFUSED:
+        case STORE_LOCAL_ONLY:
+            return job_fail(job, JOB_FAILED, "PostgreSQL: %s", query.error.text);
+        }
+        if (clock_boot_us() >= deadline_us) {
+            return job_fail(job, JOB_UNREACHABLE, "PostgreSQL: %s", query.error.text);
+        }
+        job_pause(job, JOB_TURN_US);
+    }
+}
+
+static void take_int(void *arg, const struct store_rows *rows)
+{
+    const char *text = rows->rows > 0 ? rows->value(rows, 0, 0) : NULL;
+
+    if (text == NULL || decimal_parse_int64(text, strlen(text), arg) != DECIMAL_OK) {
+        *(int64_t *)arg = text != NULL && strcmp(text, "t") == 0;
+    }
+}
+
+enum job_result job_query_int(struct job *job, const char *sql, const char *const *params,
+                              int count, bool again, int64_t *value)
+{
+    *value = 0;
+    return job_query(job, sql, params, count, again, take_int, value);
+}
+
+/* --- reads of accounts, one at a time ---------------------------------------------------------*/
+
+static void on_read(void *arg, enum store_status status, const struct store_error *error,
+                    const struct store_accounts *reply)
+{
+    struct job_read *read = arg;
+    struct job *job = read->job;
+
+    job->reading = false;
+    if (status == STORE_UNSENT) {
+        list_push_front(&job->reads, &read->link);
+    } else {
+        read->done(read->arg, status, error, reply);
+    }
+    pump_reads(job);
+}
+
+static void pump_reads(struct job *job)
+{
+    if (job->reading || job->reader == NULL || !store_link_ready(job->reader)) {
+        return;
+    }
+    struct job_read *read = LIST_POP_FRONT(&job->reads, struct job_read, link);
+    if (read != NULL) {
+        job->reading = true;
+        store_read_accounts(job->reader, read->ids, read->count, on_read, read);
+    }
+}
+
+void job_read_accounts(struct job *job, struct job_read *read)
+{
+    read->job = job;
+    list_init(&read->link);
+    list_push_back(&job->reads, &read->link);
+    pump_reads(job);
+}
