@@ -16,8 +16,11 @@
 
 struct server;
 
-/* Runs until a signal ends it. The exit status: 0, 1, or 78 where only an operator can help. */
-int server_run(struct config *config, const char *config_path);
+/*
+ * Runs until a signal ends it. The exit status: 0, 1, or 78 where only an operator can help. Takes
+ * the configuration over, which must have passed store_options_check(). The log must be open.
+ */
+int server_run(struct config *config);
 
 /* --- for sessions, on any worker thread -------------------------------------------------------*/
 

@@ -1,0 +1,53 @@
+/*
+ * server/control.h: the daemon's own links to store and cache with what runs on them: the trust
+ * machine, and the notices of postings that were made in SQL. One thread: the control thread.
+ */
+#ifndef BALLAST_SERVER_CONTROL_H
+#define BALLAST_SERVER_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/config.h"
+#include "core/trust.h"
+#include "server/board.h"
+#include "server/worker.h"
+
+struct control;
+struct event_base;
+
+struct control_options {
+    const struct config *config; /* read at creation only */
+    struct trust_view *view;
+    struct board *board;
+    struct worker *const *workers; /* must stay, as long as the control */
+    int worker_count;
+    /* The store needs an operator (schema missing, wrong database...), and was never up. why is a
+     * sentence. Called once, from the loop. */
+    void (*needs_operator)(void *ctx, const char *why);
+    void *ctx;
+};
+
+/* The configuration must have passed store_options_check(). */
+struct control *control_create(struct event_base *base, const struct control_options *options)
+    MUST_CHECK;
+void control_free(struct control *control);
+
+/* Any thread: trust_view_hooks.wake_control. */
+void control_wake(struct control *control);
+
+/* Gives up trust and the own lease, then calls stopped(ctx). */
+void control_stop(struct control *control, void (*stopped)(void *ctx));
+
+struct control_status {
+    const char *daemon; /* the name of the lease */
+    struct trust_status trust;
+    bool store_up, cache_up;
+    const char *store_why, *cache_why; /* "" when up; valid until the loop goes on */
+    uint64_t notices;          /* accounts that NOTIFY named */
+    uint64_t notices_overflow; /* of them, those that a worker's queue had no room for */
+    uint64_t fences;           /* eras closed for the sake of notices that may have been missed */
+};
+void control_status(const struct control *control, struct control_status *status);
+
+#endif

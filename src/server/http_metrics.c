@@ -1,0 +1,70 @@
+/* /metrics: what the workers count, and the control thread's own. */
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/daemon.h"
+#include "server/http_pages.h"
+
+static void family(struct buffer *out, const char *name, const char *type, const char *help)
+{
+    buffer_printf(out, "# HELP ballast_%s %s\n# TYPE ballast_%s %s\n", name, help, name, type);
+}
+
+static void gauge(struct buffer *out, const char *name, const char *help, double value)
+{
+    family(out, name, "gauge", help);
+    buffer_printf(out, "ballast_%s %.15g\n", name, value);
+}
+
+static void counter(struct buffer *out, const char *name, const char *help, uint64_t value)
+{
+    family(out, name, "counter", help);
+    buffer_printf(out, "ballast_%s %" PRIu64 "\n", name, value);
+}
+
+static void show_trust(const struct trust_status *trust, struct buffer *out)
+{
+    int64_t left_us = trust->valid_until_us - clock_boot_us();
+
+    family(out, "trust_phase", "gauge", "1 for the phase that the trust machine is in.");
+    for (int phase = TRUST_NO_STORE; phase <= TRUST_DRAINED; phase++) {
+        buffer_printf(out, "ballast_trust_phase{phase=\"%s\"} %d\n",
+                      trust_phase_name((enum trust_phase)phase), (int)trust->phase == phase);
+    }
+    gauge(out, "store_era", "The era in the store, as this daemon saw it last.",
+          (double)trust->era);
+    gauge(out, "lease_remaining_seconds", "How long the lease on the era still runs; 0 without.",
+          left_us > 0 ? (double)left_us / 1e6 : 0);
+    gauge(out, "leases", "Leases of daemons on the store, this one's included.",
+          (double)trust->leases);
+    family(out, "eras_total", "counter", "What this daemon did to eras.");
+    buffer_printf(out, "ballast_eras_total{event=\"opened\"} %" PRIu64 "\n", trust->opened);
+    buffer_printf(out, "ballast_eras_total{event=\"closed\"} %" PRIu64 "\n", trust->closed);
+    buffer_printf(out, "ballast_eras_total{event=\"adopted\"} %" PRIu64 "\n", trust->adopted);
+}
+
+void page_metrics(struct server *server, struct buffer *out)
+{
+    struct control_status control;
+
+    metrics_render_prometheus(server->metrics, server->worker_count, out);
+    control_status(server->control, &control);
+    show_trust(&control.trust, out);
+    gauge(out, "control_store_up", "1 while the control thread has a connection to the store.",
+          control.store_up);
+    gauge(out, "control_cache_up", "1 while the control thread has a verified cache connection.",
+          control.cache_up);
+    counter(out, "journal_notices_total", "Accounts that postings in SQL notified of.",
+            control.notices);
+    counter(out, "journal_notices_overflow_total",
+            "Accounts notified of that a worker's queue had no room for.",
+            control.notices_overflow);
+    counter(out, "journal_fences_total",
+            "Eras closed because a notice may have been missed.", control.fences);
+    gauge(out, "workers", "Worker threads.", server->worker_count);
+    gauge(out, "start_time_seconds", "When the daemon started, in seconds since 1970.",
+          (double)server->started_wall_ms / 1e3);
+    family(out, "build_info", "gauge", "1; the label says which version runs.");
+    buffer_printf(out, "ballast_build_info{version=\"%s\"} 1\n", BALLAST_VERSION);
+}
