@@ -23,6 +23,9 @@
 
 #include "base/attributes.h"
 
+/* An event without details has an empty format. */
+#pragma GCC diagnostic ignored "-Wformat-zero-length"
+
 enum log_level {
     LOG_LEVEL_DEBUG,
     LOG_LEVEL_INFO,

@@ -236,11 +236,12 @@ static bool log_wait_for_room(void)
 {
     for (;;) {
         struct pollfd wanted = {.fd = logger.fd, .events = POLLOUT};
+        bool last = log_must_end();
 
-        if (poll(&wanted, 1, LOG_POLL_MS) > 0) {
+        if (poll(&wanted, 1, last ? 0 : LOG_POLL_MS) > 0) {
             return true; /* or an error, which write() will name */
         }
-        if (log_must_end()) {
+        if (last) {
             return false;
         }
     }

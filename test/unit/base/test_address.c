@@ -8,6 +8,10 @@
 
 #include "unit.h"
 
+/* 108 bytes: one more than a Unix socket's path may have. */
+#define TEN "/123456789"
+#define LONG_PATH TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "/1234567"
+
 static struct address parse(const char *text)
 {
     struct address address;
@@ -56,8 +60,7 @@ START_TEST(refuses_other_forms_and_leaves_the_address)
         "[::1:6480",
         "Off",
         "[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:00]:1",
-        "/a-path-that-is-too-long-for-the-address-of-a-Unix-socket-which-holds-no-more-than-107-bytes"
-        "-and-a-NUL-behind-it",
+        LONG_PATH,
     };
     struct address address = parse("1.2.3.4:5"), before = address;
 

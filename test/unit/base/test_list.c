@@ -26,7 +26,7 @@ static int digits(struct list *list)
 {
     int sum = 0;
 
-    LIST_EACH (list, link) {
+    LIST_EACH(list, link) {
         sum = sum * 10 + LIST_ENTRY(link, struct item, link)->number;
     }
     return sum;
@@ -70,7 +70,7 @@ START_TEST(walk_allows_to_unlink)
     for (int i = 1; i < 5; i++) {
         list_push_back(&head, &items[i].link);
     }
-    LIST_EACH (&head, link) {
+    LIST_EACH(&head, link) {
         if (LIST_ENTRY(link, struct item, link)->number % 2 == 0) {
             list_unlink(link);
         }
