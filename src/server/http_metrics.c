@@ -62,7 +62,6 @@ void page_metrics(struct server *server, struct buffer *out)
             control.notices_overflow);
     counter(out, "journal_fences_total",
             "Eras closed because a notice may have been missed.", control.fences);
-    gauge(out, "workers", "Worker threads.", server->worker_count);
     gauge(out, "start_time_seconds", "When the daemon started, in seconds since 1970.",
           (double)server->started_wall_ms / 1e3);
     family(out, "build_info", "gauge", "1; the label says which version runs.");

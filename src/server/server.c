@@ -75,7 +75,10 @@ void server_engine_status(struct server *server, int worker, struct engine_statu
 static void server_wake_control(void *ctx)
 {
     struct server *server = ctx;
-    control_wake(server->control);
+
+    if (server->control != NULL) { /* while workers run, it is there */
+        control_wake(server->control);
+    }
 }
 
 static void server_wake_workers(void *ctx)
@@ -178,16 +181,6 @@ static void server_make(struct server *server, struct config *config)
     server->reap_timer = loop_timer_new(server->base, server_reap_due, server);
     loop_timer_in_ms(server->reap_timer, SERVER_REAP_MS);
     server_make_workers(server);
-    struct control_options options = {
-        .config = config,
-        .view = server->view,
-        .board = server->board,
-        .workers = server->workers,
-        .worker_count = server->worker_count,
-        .needs_operator = server_needs_operator,
-        .ctx = server,
-    };
-    server->control = control_create(server->base, &options);
     server_watch_signals(server);
 }
 
@@ -265,14 +258,29 @@ static int server_listen(struct server *server, struct buffer *shown, char *err,
 
 /* --- running and taking apart -----------------------------------------------------------------*/
 
+static void server_make_control(struct server *server)
+{
+    struct control_options options = {
+        .config = server->config,
+        .view = server->view,
+        .board = server->board,
+        .workers = server->workers,
+        .worker_count = server->worker_count,
+        .needs_operator = server_needs_operator,
+        .ctx = server,
+    };
+    server->control = control_create(server->base, &options);
+}
+
 static void server_serve(struct server *server, const char *listening)
 {
-    for (int i = 0; i < server->worker_count; i++) {
-        worker_start(server->workers[i]);
-    }
     log_info("start", "version=%s pid=%d workers=%d config=%s listen=%s", BALLAST_VERSION,
              (int)getpid(), server->worker_count, LOG_VALUE(server->config->path),
              LOG_VALUE(listening));
+    server_make_control(server);
+    for (int i = 0; i < server->worker_count; i++) {
+        worker_start(server->workers[i]);
+    }
     notify_manager("READY=1");
     if (event_base_loop(server->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0) {
         abort();
@@ -285,6 +293,7 @@ static void server_take_apart(struct server *server)
 {
     http_free(server->http);
     control_free(server->control);
+    server->control = NULL;
     for (int i = 0; i < server->worker_count; i++) {
         worker_free(server->workers[i]);
     }

@@ -351,7 +351,6 @@ static void worker_let_go(struct worker_thread *self)
     }
     self->listener_count = 0;
     session_close_all(worker, SESSION_END_SHUTDOWN);
-    trust_view_report_cache(self->view, worker->index, NULL);
     store_link_free(self->writer);
     for (size_t i = 0; i < self->reader_count; i++) {
         store_link_free(self->readers[i]);
