@@ -451,7 +451,10 @@ static enum job_result rebuild_recorded(struct rebuild *r)
             return JOB_OK;
         }
         r->lock_downs = downs;
-        end = rebuild_record_start(r->job, r->result->era, &r->run);
+        end = prepare_trust(r);
+        if (end == JOB_OK) {
+            end = rebuild_record_start(r->job, r->result->era, &r->run);
+        }
         if (end != JOB_OK) {
             return end;
         }
@@ -484,9 +487,6 @@ enum job_result rebuild_run(struct job *job, const struct rebuild_options *optio
     if (end == JOB_OK) {
         end = job_query_int(job, sql_account_estimate, NULL, 0, true, &estimate);
     }
-    if (end == JOB_OK) {
-        end = prepare_trust(&r);
-    }
     if (end != JOB_OK) {
         return end;
     }
@@ -496,10 +496,13 @@ enum job_result rebuild_run(struct job *job, const struct rebuild_options *optio
         r.slots[i].rebuild = &r;
         r.slots[i].chunk = chunk_create(job, &r.slots[i]);
     }
-    if (options->account != NULL) {
-        end = rebuild_one(&r);
+    if (options->account == NULL && !options->dry_run) {
+        end = rebuild_recorded(&r);
     } else {
-        end = options->dry_run ? rebuild_all(&r) : rebuild_recorded(&r);
+        end = prepare_trust(&r);
+        if (end == JOB_OK) {
+            end = options->account != NULL ? rebuild_one(&r) : rebuild_all(&r);
+        }
     }
     for (size_t i = 0; i < REBUILD_SLOTS; i++) {
         chunk_free(r.slots[i].chunk);

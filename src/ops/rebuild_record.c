@@ -49,22 +49,17 @@ static void take_last(void *arg, const struct store_rows *rows)
     last->result.seconds = seconds != NULL ? strtod(seconds, NULL) : 0;
 }
 
-/* run 0: the last one that began. */
-static enum job_result read_run(struct job *job, int64_t run, struct last *last)
+static enum job_result read_last(struct job *job, struct last *last)
 {
-    char text[24];
-    const char *params[1] = {run != 0 ? text : NULL};
-
-    snprintf(text, sizeof text, "%" PRId64, run);
-    return job_query(job, sql_rebuild_last, params, 1, true, take_last, last);
+    return job_query(job, sql_rebuild_last, NULL, 0, true, take_last, last);
 }
 
-/* The lock is ours now; waited_for is the run that held it, 0 where none did. */
-static enum job_result take_over(struct job *job, int64_t waited_for,
-                                 struct rebuild_result *result)
+/* The lock is ours now. before: the newest run that had ended when we began to wait for the lock;
+ * negative: we did not wait. */
+static enum job_result take_over(struct job *job, int64_t before, struct rebuild_result *result)
 {
     struct last last;
-    enum job_result end = read_run(job, waited_for, &last);
+    enum job_result end = read_last(job, &last);
 
     if (end != JOB_OK) {
         return end;
@@ -72,7 +67,7 @@ static enum job_result take_over(struct job *job, int64_t waited_for,
     if (last.running) {
         return rebuild_record_end(job, last.run, &last.result, "failed");
     }
-    if (waited_for != 0 && last.done) {
+    if (before >= 0 && last.run > before && last.done) {
         *result = last.result;
         result->joined = true;
         return rebuild_unlock(job);
@@ -83,31 +78,32 @@ static enum job_result take_over(struct job *job, int64_t waited_for,
 enum job_result rebuild_lock(struct job *job, const struct rebuild_options *options,
                              struct rebuild_result *result)
 {
-    int64_t waited_for = 0;
+    int64_t before = -1;
+    bool told = false;
 
     for (;;) {
         struct last last;
         int64_t locked;
         enum job_result end = job_query_int(job, sql_rebuild_lock, NULL, 0, true, &locked);
+        if (end == JOB_OK && locked) {
+            return take_over(job, before, result);
+        }
+        if (end == JOB_OK) {
+            end = read_last(job, &last);
+        }
         if (end != JOB_OK) {
             return end;
         }
-        if (locked) {
-            return take_over(job, waited_for, result);
-        }
-        end = read_run(job, 0, &last);
-        if (end != JOB_OK) {
-            return end;
-        }
-        const char *runner = last.running ? last.result.runner : "somebody (not recorded yet)";
+        const char *runner = last.running ? last.result.runner : "somebody who has just begun";
         if (!options->wait) {
             return job_fail(job, JOB_LATER, "a rebuild is being run by %s", runner);
         }
-        if (last.running && waited_for == 0) {
-            waited_for = last.run;
-            if (options->waiting != NULL) {
-                options->waiting(options->ctx, runner);
-            }
+        if (before < 0) {
+            before = last.running ? last.run - 1 : last.run;
+        }
+        if (last.running && !told && options->waiting != NULL) {
+            options->waiting(options->ctx, runner);
+            told = true;
         }
         if (job_pause(job, REBUILD_POLL_US) == JOB_SIGNAL) {
             return job_fail(job, JOB_INTERRUPTED, "interrupted");
