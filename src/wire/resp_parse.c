@@ -78,13 +78,18 @@ enum resp_header {
     RESP_HEADER_ENDLESS, /* garbage without a line end, longer than any number */
 };
 
-/* A line that does not begin as a number does: how to call it shows once its end is there. */
+/*
+ * A line that does not go on as a number does: how to call it shows once its end is there. Only the
+ * bytes of a header count, so that the answer does not depend on how much has come.
+ */
 static enum resp_header resp_header_garbage(const char *line, size_t len)
 {
-    if (memchr(line, '\r', len) != NULL) {
+    bool whole = len >= LIMIT_RESP_HEADER_BYTES_MAX;
+
+    if (memchr(line, '\r', whole ? LIMIT_RESP_HEADER_BYTES_MAX : len) != NULL) {
         return RESP_HEADER_INVALID;
     }
-    return len < LIMIT_RESP_HEADER_BYTES_MAX ? RESP_HEADER_PARTIAL : RESP_HEADER_ENDLESS;
+    return whole ? RESP_HEADER_ENDLESS : RESP_HEADER_PARTIAL;
 }
 
 /*

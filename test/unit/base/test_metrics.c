@@ -26,6 +26,12 @@ static void create(void)
     workers[1] = metrics_create();
 }
 
+static void destroy(void)
+{
+    free(workers[0]);
+    free(workers[1]);
+}
+
 START_TEST(counters_add_and_gauges_combine)
 {
     struct metrics *all = metrics_create();
@@ -44,6 +50,8 @@ START_TEST(counters_add_and_gauges_combine)
     ck_assert_int_eq(metrics_gauge(&all->clients), 13);
     ck_assert_int_eq(metrics_gauge(&all->store_up), 0);
     ck_assert_int_eq(metrics_gauge(&all->era), 7);
+    free(all);
+    destroy();
 }
 END_TEST
 
@@ -80,6 +88,7 @@ START_TEST(text_shows_counters_labels_and_histograms)
         ck_assert_msg(strstr(text, lines[i]) != NULL, "%s\nis not in\n%s", lines[i], text);
     }
     free(text);
+    destroy();
 }
 END_TEST
 
@@ -120,6 +129,7 @@ START_TEST(every_line_has_the_form_and_families_stand_together)
     regfree(&comment);
     regfree(&sample);
     free(text);
+    destroy();
 }
 END_TEST
 
@@ -138,6 +148,7 @@ START_TEST(each_visits_every_row_once)
     metrics_add(&workers[0]->publishes_ok, 9);
     metrics_each(workers[0], count_visit, &seen);
     ck_assert_int_eq(seen, 9);
+    destroy();
 }
 END_TEST
 
