@@ -11,8 +11,8 @@
  *   LINK_DOWN [link.c: link_lost]: the only way out.
  *
  * A command is what is sent in one go and answered by one reply or several; a request of the
- * engine is one command, or several parts. Commands stand on `sent` from cache_link_send() on, in the
- * order of their replies, and leave it when their last reply is in, or all at once when the
+ * engine is one command, or several parts. Commands stand on `sent` from cache_link_send() on, in
+ * the order of their replies, and leave it when their last reply is in, or all at once when the
  * connection is lost. Those submitted while there is none stand on `refused` until the next turn
  * of the loop, so that no callback ever runs inside the call that asked for it.
  *

@@ -29,6 +29,8 @@
 /* Goes on only under the stamp in ARGV[1]; one of a wrong type is another. */
 #define LUA_UNDER_STAMP "if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
 
+/* clang-format off: a line of Lua a line */
+
 /*
  * KEYS stamp account...; ARGV stamp era token negative-ms value...
  * Answers 1, or 0 where the stamp is another.
@@ -109,6 +111,8 @@ static const char script_raise[] = LUA_PROBE
     "end\n"
     "redis.call('SET', KEYS[1], ARGV[1])\n"
     "return 1\n";
+
+/* clang-format on */
 
 const char *const cache_scripts[SCRIPT_COUNT] = {
     [SCRIPT_WRITE] = script_write,
