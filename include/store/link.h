@@ -1,7 +1,8 @@
 /*
  * store/link.h (private to the store layer): what the files of a link share.
  *
- *   link.c      lifecycle: connecting, backing off, going up and down
+ *   link.c      lifecycle: going up and down, backing off, what libevent calls
+ *   connect.c   from an address to "connected"
  *   session.c   what happens between "connected" and "up": settings, hello, preparing, listening
  *   request.c   the one request in flight: sending, deadline, reply, what its end means
  *   post.c read.c era.c query.c   the requests of store.h: parameters in, rows out
@@ -177,6 +178,17 @@ void *link_scratch(struct store_link *link, size_t size);
 
 /* The connection broke: fails the link with what the server or libpq said about it. */
 void link_fail_broken(struct store_link *link);
+
+/* For connect.c: the state's one setter, the timer, and the watching of libpq's socket. */
+void link_set_state(struct store_link *link, enum link_state to);
+void link_arm_timer(struct store_link *link, int64_t delay_ms);
+void link_on_socket(evutil_socket_t fd, short what, void *arg);
+void link_forget_socket(struct store_link *link);
+
+/* --- connect.c --------------------------------------------------------------------------------*/
+
+void connect_start(struct store_link *link);
+void connect_poll(struct store_link *link);
 
 /* --- session.c --------------------------------------------------------------------------------*/
 

@@ -18,6 +18,9 @@ struct sqlstate_meaning {
 /* NULL or "" is a code that nobody sent: REFUSED. */
 struct sqlstate_meaning sqlstate_classify(const char *sqlstate);
 
+/* The statement's text is at fault: what it names does not exist, or it may not. */
+bool sqlstate_blames_statement(const char *sqlstate);
+
 /* Errors of the start: the database or the schema is not what the program needs (fault row 12). */
 bool sqlstate_is_schema_missing(const char *sqlstate);
 

@@ -1,8 +1,8 @@
 /*
  * The life of a link.
  *
- *   WAITING -> CONNECTING     [attempt]           the backoff has passed
- *   CONNECTING -> GREETING    [poll_connection]   libpq says that the server has let us in
+ *   WAITING -> CONNECTING     [connect_start]     the backoff has passed
+ *   CONNECTING -> GREETING    [connect_poll]      libpq says that the server has let us in
  *   GREETING -> UP            [link_come_up]      session.c found everything as it has to be
  *   any of these -> FAILING   [link_fail]         refused, broken, silent
  *   FAILING -> WAITING        [link_drop]         answers what was in flight, says down
@@ -40,12 +40,11 @@
 #define LOGGED_UP ""
 #define LOGGED_READ_ONLY "read-only"
 
-static void on_socket(evutil_socket_t fd, short what, void *arg);
 static void on_timer(evutil_socket_t fd, short what, void *arg);
 static void on_deferred(evutil_socket_t fd, short what, void *arg);
 
 /* Every change of state goes through here. */
-static void link_set_state(struct store_link *link, enum link_state to)
+void link_set_state(struct store_link *link, enum link_state to)
 {
     static const unsigned allowed[] = {
         [LINK_WAITING] = 1 << LINK_CONNECTING | 1 << LINK_CLOSED,
@@ -60,7 +59,7 @@ static void link_set_state(struct store_link *link, enum link_state to)
     link->state = to;
 }
 
-static void arm_timer(struct store_link *link, int64_t delay_ms)
+void link_arm_timer(struct store_link *link, int64_t delay_ms)
 {
     struct timeval delay = {.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000};
     int failed = event_add(link->timer, &delay);
@@ -90,7 +89,7 @@ static void log_state(struct store_link *link, const char *state)
 
 /* Before anyone's callback runs: libpq closes the socket when it meets the end of the stream, and
  * libevent must not watch a number that may be another's by then. */
-static void forget_socket(struct store_link *link)
+void link_forget_socket(struct store_link *link)
 {
     event_del(link->readable);
     event_del(link->writable);
@@ -105,7 +104,7 @@ static void fail(struct store_link *link, bool operator_only, const char *fmt, v
     vsnprintf(link->why, sizeof(link->why), fmt, args);
     assert(link->why[0] != '\0');
     link_set_state(link, LINK_FAILING);
-    forget_socket(link);
+    link_forget_socket(link);
     event_active(link->deferred, 0, 0);
 }
 
@@ -155,7 +154,7 @@ void link_fail_broken(struct store_link *link)
 
 static void close_connection(struct store_link *link)
 {
-    forget_socket(link);
+    link_forget_socket(link);
     event_del(link->timer);
     if (link->conn != NULL) {
         if (link->stage == REQUEST_SENDING && PQsocket(link->conn) >= 0) {
@@ -178,7 +177,7 @@ static void link_drop(struct store_link *link)
     link->up_us = 0;
     link->look_again = false;
     link_set_state(link, LINK_WAITING);
-    arm_timer(link, random_jitter(link->backoff_ms));
+    link_arm_timer(link, random_jitter(link->backoff_ms));
     link->backoff_ms =
         link->backoff_ms * 2 > BACKOFF_MS_MAX ? BACKOFF_MS_MAX : link->backoff_ms * 2;
     if (!look_again) {
@@ -226,96 +225,7 @@ void link_leave(struct store_link *link)
     }
 }
 
-/* --- connecting -------------------------------------------------------------------------------*/
-
-/* Defaults stand before the conninfo, which overrides them; what must hold stands behind it. */
-static PGconn *start_connection(const struct store_options *options)
-{
-    const char *keywords[16];
-    const char *values[16];
-    int count = 0;
-    const char *const settings[][2] = {
-        {"target_session_attrs", "primary"}, /* among several hosts */
-        {"gssencmode", "disable"},           /* looks for tickets, on files and networks */
-        {"keepalives_idle", "10"},           /* seconds: an idle link has no other deadline */
-        {"keepalives_interval", "3"},        {"keepalives_count", "3"},
-        {"dbname", options->conninfo}, /* expanded: a whole connection string */
-        {"password", options->password},     {"application_name", options->application_name},
-        {"client_encoding", "UTF8"},
-    };
-
-    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-        if (settings[i][1] != NULL) {
-            keywords[count] = settings[i][0];
-            values[count++] = settings[i][1];
-        }
-    }
-    keywords[count] = NULL;
-    values[count] = NULL;
-    return PQconnectStartParams(keywords, values, 1);
-}
-
-/* libpq may change the socket with every poll: no event outlives one. */
-static void await_connection(struct store_link *link, short what)
-{
-    struct event *event = what == EV_READ ? link->readable : link->writable;
-    int failed = event_assign(event, link->base, PQsocket(link->conn), what, on_socket, link) ||
-                 event_add(event, NULL);
-
-    assert(!failed);
-}
-
-static void poll_connection(struct store_link *link)
-{
-    int failed;
-
-    forget_socket(link);
-    switch (PQconnectPoll(link->conn)) {
-    case PGRES_POLLING_READING:
-        await_connection(link, EV_READ);
-        return;
-    case PGRES_POLLING_WRITING:
-        await_connection(link, EV_WRITE);
-        return;
-    case PGRES_POLLING_OK:
-        break;
-    default:
-        link_fail_broken(link);
-        return;
-    }
-    if (PQsetnonblocking(link->conn, 1) != 0) {
-        link_fail_broken(link);
-        return;
-    }
-    failed =
-        event_assign(link->readable, link->base, PQsocket(link->conn), EV_READ | EV_PERSIST,
-                     on_socket, link) ||
-        event_assign(link->writable, link->base, PQsocket(link->conn), EV_WRITE, on_socket, link) ||
-        event_add(link->readable, NULL);
-    assert(!failed);
-    link_set_state(link, LINK_GREETING);
-    session_greet(link);
-}
-
-static void attempt(struct store_link *link)
-{
-    link_set_state(link, LINK_CONNECTING);
-    link->attempt_us = clock_boot_us();
-    link->parting[0] = '\0';
-    arm_timer(link, link->options.connect_timeout_ms);
-    link->conn = start_connection(&link->options);
-    if (link->conn == NULL) {
-        link_fail(link, "out of memory");
-        return;
-    }
-    PQsetErrorVerbosity(link->conn, PQERRORS_VERBOSE);
-    PQsetNoticeReceiver(link->conn, request_note, link);
-    if (PQstatus(link->conn) == CONNECTION_BAD) {
-        link_fail_broken(link);
-        return;
-    }
-    await_connection(link, EV_WRITE);
-}
+/* --- what connect.c and session.c lead to ------------------------------------------------------*/
 
 void link_come_up(struct store_link *link)
 {
@@ -353,7 +263,7 @@ static void work_connection(struct store_link *link, short what)
         broken = !PQconsumeInput(link->conn);
     }
     if (broken) {
-        forget_socket(link);
+        link_forget_socket(link);
         if (link->stage == REQUEST_SENDING) {
             link->stage = REQUEST_SENT; /* it flushes before it reads: the end may have left */
         }
@@ -365,14 +275,14 @@ static void work_connection(struct store_link *link, short what)
     }
 }
 
-static void on_socket(evutil_socket_t fd, short what, void *arg)
+void link_on_socket(evutil_socket_t fd, short what, void *arg)
 {
     struct store_link *link = arg;
 
     (void)fd;
     link_enter(link);
     if (link->state == LINK_CONNECTING) {
-        poll_connection(link);
+        connect_poll(link);
     } else if (link->conn != NULL && link->state != LINK_FAILING) {
         work_connection(link, what);
     }
@@ -387,7 +297,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)what;
     link_enter(link);
     if (link->state == LINK_WAITING) {
-        attempt(link);
+        connect_start(link);
     } else if (link->state == LINK_CONNECTING || link->state == LINK_GREETING) {
         link_fail(link, "no connection within %d ms", link->options.connect_timeout_ms);
     } else if (link->state == LINK_UP) {
@@ -458,14 +368,14 @@ static struct store_link *create(struct event_base *base, const struct store_opt
     link->hooks = *hooks;
     link->ctx = ctx;
     link->bare = bare;
-    link->readable = new_event(link, on_socket);
-    link->writable = new_event(link, on_socket);
+    link->readable = new_event(link, link_on_socket);
+    link->writable = new_event(link, link_on_socket);
     link->timer = new_event(link, on_timer);
     link->deferred = new_event(link, on_deferred);
     link->backoff_ms = BACKOFF_MS_MIN;
     snprintf(link->why, sizeof(link->why), "not connected yet");
     snprintf(link->logged, sizeof(link->logged), "%s", LOGGED_NOTHING);
-    arm_timer(link, 0);
+    link_arm_timer(link, 0);
     return link;
 }
 

@@ -206,6 +206,9 @@ static enum store_status judge_error(struct store_link *link, const struct store
     if (link->request.greeting) {
         return meaning.status;
     }
+    if (link->request.kind != REQUEST_PREPARED && sqlstate_blames_statement(error->sqlstate)) {
+        return STORE_REFUSED; /* the text was somebody's: it says nothing of the schema */
+    }
     if (meaning.reconnect) {
         link_fail(link, "%s (%s)", error->text, error->sqlstate);
     } else if (strcmp(error->sqlstate, "25006") == 0 &&

@@ -51,6 +51,12 @@ struct sqlstate_meaning sqlstate_classify(const char *sqlstate)
     return refused;
 }
 
+bool sqlstate_blames_statement(const char *sqlstate)
+{
+    return strncmp(sqlstate, "42", 2) == 0 || strcmp(sqlstate, "3F000") == 0 ||
+           strcmp(sqlstate, "0A000") == 0;
+}
+
 bool sqlstate_is_schema_missing(const char *sqlstate)
 {
     static const char *const missing[] = {"3D000", "3F000", "42703", "42883", "42P01"};
