@@ -51,7 +51,7 @@ SELECT a.account_id AS subject, 'no opening event' AS detail
 
 -- events_explain_state: floor and status are those of the last event
 SELECT a.account_id AS subject,
-       format('floor %s, status %s; last event %s, %s', a.floor, a.status, e.floor, e.status)
+       format('floor %s, status %s, in the last event %s, %s', a.floor, a.status, e.floor, e.status)
            AS detail
   FROM ballast.account AS a
   JOIN LATERAL (SELECT v.floor, v.status FROM ballast.account_event AS v

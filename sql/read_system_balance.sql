@@ -1,7 +1,7 @@
 -- The balance of a system account in every asset that it has moved: what was rolled up, and the
 -- journal since.
 -- Parameters: $1 text account id, with its @.
--- Rows: one an asset: asset text, balance text (decimal; may be beyond int8). Locks: none.
+-- Rows: one an asset: asset text, balance text (decimal, and not bound to 64 bits). Locks: none.
 -- Index: system_balance_pkey, and transfer_pkey from the roll-up's id on.
 SELECT x.asset, sum(x.amount)::text
   FROM (SELECT b.asset, b.balance AS amount

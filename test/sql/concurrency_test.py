@@ -1,0 +1,214 @@
+"""Two sessions at once: the same keys, opposite orders, refusals, openings, and the roll-up."""
+
+import os
+import random
+import sys
+import time
+
+from psql import Connection, SqlError, Tests, post_batch
+
+DEADLINE_S = 30
+
+
+def credit(key, account, amount=1, kind="credit"):
+    return {"kind": kind, "key": key, "account": account, "peer": "@world", "amount": amount}
+
+
+def batch(rows):
+    return post_batch([dict(row, op=op) for op, row in enumerate(rows)])
+
+
+def opening(names):
+    return batch([{"kind": "open", "account": name, "asset": "USD/2", "amount": 0}
+                  for name in names])
+
+
+def outcomes(rows):
+    return [(row[2], row[11] == "t") for row in sorted(rows, key=lambda r: int(r[0]))
+            if row[1] == "0"]
+
+
+def wait_until_blocked(connection, pid):
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        if connection.run("SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
+                          " AND wait_event_type = 'Lock'" % pid) == [["1"]]:
+            return True
+    return False
+
+
+def same_keys(tests, one, two, watch):
+    pid = two.run("SELECT pg_backend_pid()")[0][0]
+    for end, expected in (("COMMIT", ("OK", True)), ("ROLLBACK", ("OK", False))):
+        keys = ["same-%s-%d" % (end, n) for n in range(3)]
+        one.run(opening(["same.a", "same.b"]))
+        one.run("BEGIN")
+        one.run(batch([credit(keys[n], "same.a") for n in (0, 1, 2)]))
+        two.send(batch([credit(keys[n], "same.a") for n in (2, 1, 0)]))
+        blocked = wait_until_blocked(watch, pid)
+        one.run(end)
+        got = outcomes(two.receive())
+        tests.check("the same keys in two sessions, the first to " + end,
+                    blocked and got == [expected] * 3, str((blocked, got)))
+    left = watch.run("SELECT balance, version FROM ballast.account WHERE account_id = 'same.a'")
+    tests.check("the same keys took effect once", left == [["6", "7"]], str(left))
+
+
+def waiting_for_a_row(tests, one, two, watch):
+    """A session that waits for an account decides on what the other left."""
+    pid = two.run("SELECT pg_backend_pid()")[0][0]
+    one.run(opening(["wait.a", "wait.b"]))
+    one.run(batch([credit("wait-0", "wait.a", 100)]))
+    for kind in ("debit", "transfer"):
+        peer = "@fees" if kind == "debit" else "wait.b"
+        one.run("BEGIN")
+        one.run(batch([credit("wait-1" + kind, "wait.a", 70, "debit")]))
+        two.send(batch([dict(credit("wait-2" + kind, "wait.a", 31, kind), peer=peer),
+                        dict(credit("wait-3" + kind, "wait.a", 30, kind), peer=peer)]))
+        blocked = wait_until_blocked(watch, pid)
+        one.run("COMMIT")
+        got = outcomes(two.receive())
+        tests.check("a %s that waited sees what was committed" % kind,
+                    blocked and got == [("INSUFFICIENT", False), ("OK", False)], str(got))
+        one.run(batch([credit("wait-4" + kind, "wait.a", 100)]))
+
+
+def opened_twice(tests, one, two, watch):
+    pid = two.run("SELECT pg_backend_pid()")[0][0]
+    one.run("BEGIN")
+    one.run(opening(["twice.a"]))
+    two.send(opening(["twice.a"]))
+    blocked = wait_until_blocked(watch, pid)
+    one.run("COMMIT")
+    got = two.receive()
+    tests.check("an account opened by two at once is created by one",
+                blocked and got[0][2] == "OK" and got[0][12] == "f", str(got))
+
+
+def mixed_batch(rng, names, session, turn):
+    rows = []
+    for n in range(rng.randint(2, 12)):
+        key = "mix-%d-%d-%d" % (session, turn, n)
+        kind = rng.choice(["credit", "debit", "debit", "transfer", "open", "again", "mtransfer"])
+        account, peer = rng.sample(names, 2)
+        if kind == "open":
+            rows.append({"kind": "open", "account": account + ".%d" % (turn % 7),
+                         "asset": "USD/2", "amount": 0})
+        elif kind in ("transfer", "mtransfer"):
+            rows.append({"kind": kind, "key": key, "account": account, "peer": peer,
+                         "amount": rng.randint(1, 60)})
+        elif kind == "again":
+            rows.append(credit("mix-again-%d" % rng.randint(0, 20), "mix.0", 1))
+        else:
+            rows.append(credit(key, account, rng.randint(1, 60), kind))
+    rng.shuffle(rows)
+    return rows
+
+
+def other_key(key):
+    """The second session's key for what the first does too; some are meant to meet."""
+    return key if key is None or key.startswith("mix-again") else key + "-b"
+
+
+def crossing(tests, sessions, rng, turns, simple):
+    """Both sessions send at once, in opposite orders; a deadlock is an error from the server."""
+    names = ["mix.%d" % n for n in range(8)]
+    sessions[0].run(opening(names))
+    trouble = None
+    for turn in range(turns):
+        rows = mixed_batch(rng, names, 0, turn)
+        if simple:
+            rows = [r for r in rows if r["kind"] in ("credit", "debit")]
+            rows.append(credit("mix-simple-%d" % turn, names[0]))
+            rows = list({r["key"]: dict(r, key=r["key"] + "-s") for r in rows}.values())
+        other = [dict(r, key=other_key(r.get("key"))) for r in reversed(rows)]
+        sessions[0].send(batch(rows))
+        sessions[1].send(batch(other))
+        for session in sessions:
+            try:
+                session.receive()
+            except SqlError as error:
+                trouble = str(error)[:300]
+        if trouble:
+            break
+    tests.check("opposite orders do not deadlock (%s)" % ("credits and debits" if simple
+                                                          else "everything"), not trouble, trouble)
+
+
+def system_balance(connection, account):
+    return sorted((row[0], int(row[1])) for row in connection.run(
+        "EXECUTE read_system_balance('%s')" % account))
+
+
+def rolled_up(tests, one, two, watch):
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(here, "../../sql/read_system_balance.sql"), encoding="utf-8") as file:
+        watch.run("PREPARE read_system_balance AS\n" + file.read())
+    one.run(opening(["roll.a", "roll.b"]))
+
+    def rows(name, key, amount):
+        return batch([dict(credit(key, name, amount), peer="@roll")])
+
+    tests.check("a system account never used has no balance",
+                system_balance(watch, "@roll") == [])
+    one.run(rows("roll.a", "roll-1", 5))
+    one.run("BEGIN")
+    one.run(rows("roll.a", "roll-2", 70))
+    two.run(rows("roll.b", "roll-3", 900))
+    before = [watch.run("SELECT ballast.roll_up()")[0][0] for _ in range(4)]
+    late = one.run("SELECT max(transfer) FROM ballast.transfer WHERE key = 'roll-2'")[0][0]
+    tests.check("the roll-up stays before an id that is still to come",
+                all(int(upto) < int(late) for upto in before), str((before, late)))
+    tests.check("a system account's balance, in part rolled up",
+                system_balance(watch, "@roll") == [("USD/2", -905)],
+                str(system_balance(watch, "@roll")))
+    one.run("COMMIT")
+    after = [int(watch.run("SELECT ballast.roll_up()")[0][0]) for _ in range(4)]
+    tests.check("the roll-up advances once it has come", after[-1] >= int(late), str(after))
+    tests.check("a system account's balance, rolled up",
+                system_balance(watch, "@roll") == [("USD/2", -975)],
+                str(system_balance(watch, "@roll")))
+    most = 2 ** 63 - 1000
+    two.run(rows("roll.a", "roll-4", most))
+    two.run(rows("roll.b", "roll-5", most - 900))
+    beyond = [("USD/2", -975 - 2 * most + 900)]
+    tests.check("a system account's balance beyond int64",
+                system_balance(watch, "@roll") == beyond, str(system_balance(watch, "@roll")))
+    for _ in range(3):
+        watch.run("SELECT ballast.roll_up()")
+    tests.check("the same, rolled up", system_balance(watch, "@roll") == beyond)
+
+
+def heard(tests, one, two):
+    """post() tells the daemons at the commit; post_batch() leaves that to its caller."""
+    two.run("LISTEN ballast_journal")
+    one.run(opening(["note.a", "note.b"]))
+    one.run(batch([credit("note-1", "note.a", 50)]))
+    quiet = two.run("SELECT 1")
+    one.run("SELECT * FROM ballast.post('note-2', 'note.a', 'note.b', 20)")
+    noise = two.run("SELECT 1")
+    tests.check("post() notifies, post_batch() does not",
+                quiet == [["1"]] and "note.a note.b" in str(noise), str((quiet, noise)))
+    two.run("UNLISTEN *")
+
+
+def main():
+    seed = int(os.environ.get("SEED", random.randrange(10 ** 9)))
+    rng = random.Random(seed)
+    tests = Tests()
+    one, two, watch = Connection(), Connection(), Connection()
+    same_keys(tests, one, two, watch)
+    waiting_for_a_row(tests, one, two, watch)
+    opened_twice(tests, one, two, watch)
+    crossing(tests, (one, two), rng, 250, False)
+    crossing(tests, (one, two), rng, 250, True)
+    rolled_up(tests, one, two, watch)
+    heard(tests, one, two)
+    print("# seed", seed)
+    for connection in (one, two, watch):
+        connection.close()
+    sys.exit(tests.failed > 0)
+
+
+if __name__ == "__main__":
+    main()

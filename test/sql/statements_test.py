@@ -1,0 +1,208 @@
+"""The statements of sql/*.sql: their types are what their head comments promise, and they read
+what was posted. The invariants come last, over everything that the other tests have left."""
+
+import glob
+import os
+import re
+import sys
+import time
+
+from psql import Connection, Tests, post_batch
+
+SQL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../sql")
+TYPES = {"int8": "bigint", "int4": "integer", "int2": "smallint", "text": "text",
+         "bool": "boolean", "float8": "double precision", "text[]": "text[]"}
+NOT_STATEMENTS = ("invariants", "migration_table")
+
+
+def read(name):
+    with open(os.path.join(SQL, name + ".sql"), encoding="utf-8") as file:
+        return file.read()
+
+
+def promised_types(text):
+    comment = " ".join(line.lstrip("- ") for line in text.splitlines() if line.startswith("--"))
+    rows = re.search(r"Rows: (.*?)(Locks:|$)", comment).group(1)
+    return [TYPES[m.group(1)] for m in re.finditer(r"\b[a-z_]+ (int8|int4|int2|text|bool|float8)\b",
+                                                   rows)]
+
+
+def check_types(tests, connection, names):
+    for name in names:
+        text = read(name)
+        connection.process.stdin.write(text + "\\gdesc\n")
+        found = [row[1] for row in connection.run("")]
+        tests.check("types of " + name, found == promised_types(text),
+                    "%s, not %s" % (found, promised_types(text)))
+
+
+class Store:
+    """The statements, prepared, by name."""
+
+    def __init__(self, connection, names):
+        self.connection = connection
+        for name in names:
+            connection.run("PREPARE %s AS\n%s" % (name, read(name)))
+
+    def __call__(self, name, *arguments):
+        call = "(" + ", ".join(arguments) + ")" if arguments else ""
+        return self.connection.run("EXECUTE " + name + call)
+
+
+def post(connection, *rows):
+    return connection.run(post_batch([dict(row, op=op) for op, row in enumerate(rows)]))
+
+
+def move(kind, key, account, peer, amount, memo=None):
+    return {"kind": kind, "key": key, "account": account, "peer": peer, "amount": amount,
+            "memo": memo}
+
+
+def check_reads(tests, store, connection):
+    post(connection, {"kind": "open", "account": "q.a", "asset": "USD/2", "amount": -10},
+         {"kind": "open", "account": "q.b", "asset": "USD/2"},
+         move("credit", "q-1", "q.a", "@world", 100, "first"),
+         move("transfer", "q-2", "q.a", "q.b", 30),
+         {"kind": "setfloor", "key": "q-3", "account": "q.a", "amount": -20},
+         move("debit", "q-4", "q.a", "@fees", 5))
+    era = connection.run("SELECT id, state FROM ballast.era")[0]
+    present = era + ["q.a", "USD/2", "65", "0", "-20", "active", "5"]
+    got = store("read_accounts", "ARRAY['q.a', 'q.b', 'q.none']")
+    tests.check("read_accounts", len(got) == 2 and present in got, str(got))
+    got = store("read_accounts", "ARRAY['q.none']")
+    tests.check("read_accounts of none still has the era", got == [era + [None] * 7], str(got))
+    tests.check("read_accounts of an empty list still has the era",
+                store("read_accounts", "ARRAY[]::text[]") == [era + [None] * 7])
+    got = store("read_history", "'q.a'", "NULL", "10")
+    shown = [[row[11], row[12], row[13], row[14], row[15], row[16], row[17]] for row in got]
+    tests.check("read_history", all(row[:9] == present for row in got) and shown == [
+        ["5", "-5", "65", "@fees", "debit", "q-4", None],
+        ["3", "-30", "70", "q.b", "transfer", "q-2", None],
+        ["2", "100", "100", "@world", "credit", "q-1", "first"]], str(got))
+    tests.check("read_history's time", re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", got[0][18]) is not None, str(got[0][18]))
+    got = store("read_history", "'q.a'", "5", "1")
+    tests.check("read_history before a version", [row[11] for row in got] == ["3"], str(got))
+    got = store("read_history", "'q.none'", "NULL", "10")
+    tests.check("read_history of none", got == [era + [None] * 17], str(got))
+    got = store("explain_account", "'q.a'")[0]
+    tests.check("explain_account", got[:2] == era and '"balance": 65' in got[2]
+                and got[3].count('"kind"') == 5, str(got))
+    got = store("account_page", "'q.'", "2")
+    tests.check("account_page", [row[0] for row in got] == ["q.a", "q.b"], str(got))
+
+
+def check_balance_at(tests, store, connection):
+    """Every version's time finds that version; bisection against a plain look at the journal."""
+    post(connection, {"kind": "open", "account": "b.a", "asset": "USD/2"})
+    for n in range(40):
+        post(connection, move("credit", "b-%d" % n, "b.a", "@world", n + 1))
+    times = connection.run("""
+        SELECT version, balance, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+          FROM (SELECT to_version AS version, to_balance AS balance, at
+                  FROM ballast.transfer WHERE to_account = 'b.a'
+                UNION ALL
+                SELECT version, balance, at
+                  FROM ballast.account_event WHERE account_id = 'b.a') AS x
+         ORDER BY version""")
+    wrong = [row for row in times
+             if [list(reversed(r[9:])) for r in store("read_balance_at", "'b.a'", "'%s'" % row[2])]
+             != [row[:2]]]
+    tests.check("read_balance_at the time of each version", len(times) == 41 and not wrong,
+                str(wrong))
+    got = store("read_balance_at", "'b.a'", "'1999-01-01T00:00:00Z'")
+    tests.check("read_balance_at before the opening", got[0][2] == "b.a"
+                and got[0][9:] == [None, None], str(got))
+    got = store("read_balance_at", "'b.none'", "'2030-01-01T00:00:00Z'")
+    tests.check("read_balance_at of none", len(got) == 1 and got[0][2:] == [None] * 9, str(got))
+
+
+def check_long_history(tests, store, connection):
+    connection.run("""
+        SELECT count(*) FROM ballast.post_batch(
+            array_fill('credit'::text, ARRAY[20000]),
+            ARRAY(SELECT 'long-' || i FROM generate_series(1, 20000) AS i),
+            array_fill('b.a'::text, ARRAY[20000]), array_fill('@world'::text, ARRAY[20000]),
+            array_fill(NULL::text, ARRAY[20000]), array_fill(1::bigint, ARRAY[20000]),
+            array_fill(NULL::bigint, ARRAY[20000]), array_fill(NULL::text, ARRAY[20000]),
+            ARRAY(SELECT generate_series(0, 19999)))""")
+    start = time.monotonic()
+    store("read_balance_at", "'b.a'", "'1999-01-01T00:00:00Z'")
+    took = time.monotonic() - start
+    tests.check("read_balance_at does not walk the history", took < 0.5, "%.3f s" % took)
+
+
+def check_records(tests, store, connection):
+    run = store("reconcile_start", "'test'", "1", "false")[0][0]
+    finding = store("reconcile_finding", run, "'q.a'", "'row'", "'1'", "'2'", "false")
+    finished = [store("reconcile_finish", run, "1", "2", "3", "0", "'clean'")[0][0]
+                for _ in range(2)]
+    tests.check("the record of a reconciliation", finding and finished == ["t", "f"])
+    run = store("rebuild_start", "'test'", "7")[0][0]
+    states = [store("rebuild_progress", run, "10", "5", "'%s'" % state)[0][0]
+              for state in ("running", "done", "done")]
+    tests.check("the record of a rebuild", states == ["t", "t", "f"], str(states))
+    hello = store("daemon_hello")[0]
+    tests.check("daemon_hello", hello[0] == "f" and hello[1] == "on" and int(hello[3]) >= 5
+                and len(hello[5]) == 32 and len(hello[6]) == 8, str(hello))
+
+
+def reconcile(store):
+    """All pages; returns the accounts seen and those that disagree."""
+    after, seen, found = "''", 0, []
+    while True:
+        rows = store("reconcile_rows", after, "7")
+        if rows[0][0] is None:
+            return seen, found
+        after = "'" + rows[0][0] + "'"
+        seen += int(rows[0][1])
+        found += [row[3] for row in rows if row[3] is not None]
+
+
+def check_reconcile(tests, store, connection):
+    accounts = int(connection.run("SELECT count(*) FROM ballast.account")[0][0])
+    tests.check("reconcile_rows finds nothing in a sound store",
+                reconcile(store) == (accounts, []), str(reconcile(store)))
+    tests.check("reconcile_assets finds nothing in a sound store", store("reconcile_assets") == [])
+    for damage, what in (
+            ("UPDATE ballast.account SET balance = 66 WHERE account_id = 'q.a'", "balance"),
+            ("UPDATE ballast.account SET version = 6 WHERE account_id = 'q.a'", "version"),
+            ("DELETE FROM ballast.account_event WHERE account_id = 'q.a' AND version = 4", "gap"),
+            ("UPDATE ballast.transfer SET amount = 6 WHERE key = 'q-4'", "journal")):
+        connection.run("BEGIN; SET LOCAL session_replication_role = replica; " + damage)
+        found = reconcile(store)[1]
+        assets = store("reconcile_assets")
+        invariants = sum(len(rows) for _, rows in run_invariants(connection))
+        connection.run("ROLLBACK")
+        tests.check("reconcile_rows finds a wrong " + what,
+                    found == ["q.a"] and invariants > 0, str((found, invariants)))
+        if what in ("balance", "journal"):
+            tests.check("reconcile_assets finds a wrong " + what, len(assets) == 1, str(assets))
+
+
+def run_invariants(connection):
+    for part in read("invariants").split(";"):
+        name = re.search(r"^-- (\w+): ", part, re.MULTILINE)
+        if name:
+            yield name.group(1), connection.run(part)
+
+
+def main():
+    tests, connection = Tests(), Connection()
+    names = sorted(os.path.basename(path)[:-4] for path in glob.glob(os.path.join(SQL, "*.sql")))
+    names = [name for name in names if name not in NOT_STATEMENTS]
+    check_types(tests, connection, names)
+    store = Store(connection, names)
+    check_reads(tests, store, connection)
+    check_balance_at(tests, store, connection)
+    check_long_history(tests, store, connection)
+    check_records(tests, store, connection)
+    check_reconcile(tests, store, connection)
+    for name, rows in run_invariants(connection):
+        tests.check("invariant " + name, rows == [], str(rows[:5]))
+    connection.close()
+    sys.exit(tests.failed > 0)
+
+
+if __name__ == "__main__":
+    main()

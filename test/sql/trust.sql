@@ -1,0 +1,76 @@
+-- The era and the leases: each step of the protocol as a compare-and-set.
+
+DO $$
+DECLARE
+    e ballast.era_row;
+BEGIN
+    SELECT * INTO STRICT e FROM ballast.era_present();
+    ASSERT (e.era_id, e.era_state) = (0, 'drained'), format('a new store has era %s', e);
+    SELECT * INTO STRICT e FROM ballast.era_open(5, 6, 'n', 'run', 'repl');
+    ASSERT e.era_id = 0, 'opened from an era that is not there';
+    SELECT * INTO STRICT e FROM ballast.era_open(0, 0, 'n', 'run', 'repl');
+    ASSERT e.era_state = 'drained', 'opened without a new id';
+    SELECT * INTO STRICT e FROM ballast.era_open(0, 7, 'n', 'run', 'repl');
+    ASSERT (e.era_id, e.era_nonce, e.era_state, e.era_run_id, e.era_replid)
+        = (7, 'n', 'open', 'run', 'repl'), format('opened: %s', e);
+    SELECT * INTO STRICT e FROM ballast.era_open(7, 8, 'n', 'run', 'repl');
+    ASSERT (e.era_id, e.era_state) = (7, 'open'), 'opened from an open era';
+    SELECT * INTO STRICT e FROM ballast.era_drain(7);
+    ASSERT e.era_state = 'open', 'drained while open';
+    SELECT * INTO STRICT e FROM ballast.era_close(6);
+    ASSERT e.era_state = 'open', 'a stale closer closed a later era';
+    SELECT * INTO STRICT e FROM ballast.era_close(7);
+    ASSERT (e.era_id, e.era_state) = (7, 'closing'), format('closed: %s', e);
+    SELECT * INTO STRICT e FROM ballast.era_drain(6);
+    ASSERT e.era_state = 'closing', 'a stale closer drained a later era';
+    SELECT * INTO STRICT e FROM ballast.era_drain(7);
+    ASSERT e.era_state = 'drained', format('drained: %s', e);
+END
+$$;
+\echo ok the era goes open, closing, drained, and only from where the caller saw it
+
+DO $$
+DECLARE
+    e ballast.era_row;
+BEGIN
+    PERFORM ballast.era_open(7, 9, 'n', 'run', 'repl'), ballast.era_close(9);
+    UPDATE ballast.era SET timeline = '00000099';
+    SELECT * INTO STRICT e FROM ballast.era_drain(9);
+    ASSERT e.era_state = 'closing', 'drained on another timeline';
+    UPDATE ballast.era SET state = 'drained';
+    SELECT * INTO STRICT e FROM ballast.era_open(9, 10, 'n', 'run', 'repl');
+    ASSERT e.era_id = 9, 'opened on another timeline';
+    UPDATE ballast.era SET timeline = ballast.timeline();
+END
+$$;
+\echo ok nothing drains or opens on a new timeline
+
+DO $$
+DECLARE
+    own ballast.lease_row;
+    rows bigint;
+BEGIN
+    SELECT * INTO STRICT own FROM ballast.lease_renew('d1', 'i1', 3, 'run', 'repl');
+    ASSERT (own.daemon, own.renewals, own.seen, own.run_id, own.replid, own.fenced)
+        = ('d1', 1, 3, 'run', 'repl', false), format('first: %s', own);
+    ASSERT own.timeline = own.era_timeline AND own.timeline ~ '^[0-9A-F]{8}$',
+        format('timeline %s, era''s %s', own.timeline, own.era_timeline);
+    PERFORM ballast.lease_renew('d2', 'i9', 0, NULL, NULL);
+    SELECT count(*) INTO rows FROM ballast.lease_renew('d1', 'i1', 2, NULL, NULL);
+    ASSERT rows = 2, 'not every lease was returned';
+    SELECT * INTO STRICT own FROM ballast.lease_renew('d1', 'i1', 2, NULL, NULL) AS r
+     WHERE r.daemon = 'd1';
+    ASSERT (own.renewals, own.seen) = (3, 3) AND own.run_id IS NULL, format('renewed: %s', own);
+    SELECT * INTO STRICT own FROM ballast.lease_renew('d1', 'i2', 9, NULL, NULL) AS r
+     WHERE r.daemon = 'd1';
+    ASSERT own.fenced AND (own.renewals, own.seen) = (3, 3),
+        format('another incarnation: %s', own);
+    UPDATE ballast.lease SET fenced = true WHERE daemon = 'd1';
+    SELECT * INTO STRICT own FROM ballast.lease_renew('d1', 'i1', 9, NULL, NULL) AS r
+     WHERE r.daemon = 'd1';
+    ASSERT own.fenced AND own.renewals = 3, format('fenced: %s', own);
+    ASSERT ballast.lease_drop('d1') AND NOT ballast.lease_drop('d1'), 'dropped twice';
+    ASSERT NOT ballast.lease_expel('d2', 99) AND ballast.lease_expel('d2', 1), 'expelled';
+END
+$$;
+\echo ok leases are renewed by their incarnation only, and never once fenced
