@@ -1,0 +1,222 @@
+/* The shapes of answers: fields in the order that the protocol promises. */
+#include "server/reply_encode.h"
+
+#include <string.h>
+
+/* --- errors -----------------------------------------------------------------------------------*/
+
+static const char *happened(enum outcome outcome)
+{
+    switch (outcome) {
+    case OUTCOME_UNAVAILABLE:
+        return "the store cannot be reached, or did not answer in time";
+    case OUTCOME_UNKNOWN:
+        return "the deadline passed while a commit was in doubt";
+    case OUTCOME_BUSY:
+        return "too many requests wait for the store";
+    case OUTCOME_STALE:
+        return "the store cannot be asked, and the cached value may be old";
+    default:
+        return "refused";
+    }
+}
+
+void encode_refusal(struct resp_writer *out, enum outcome outcome, const char *detail)
+{
+    resp_error(out, outcome_word(outcome), "%s; %s; %s",
+               detail[0] != '\0' ? detail : happened(outcome),
+               outcome == OUTCOME_UNKNOWN ? "it may or may not have been applied"
+                                          : "nothing was applied",
+               outcome_advice(outcome));
+}
+
+enum reply_grade encode_read_error(struct resp_writer *out, enum outcome outcome)
+{
+    resp_error(out, outcome_word(outcome), "%s; %s", happened(outcome), outcome_advice(outcome));
+    return outcome == OUTCOME_UNAVAILABLE || outcome == OUTCOME_STALE ? REPLY_FAILED : REPLY_ERROR;
+}
+
+enum outcome encode_read_outcome(const struct read_item *item, bool stale_ok)
+{
+    switch (item->answer) {
+    case READ_CURRENT:
+        return OUTCOME_OK;
+    case READ_STALE:
+        if (item->state.version == 0) {
+            return OUTCOME_UNAVAILABLE; /* absence is never evidence (invariant 5) */
+        }
+        return stale_ok ? OUTCOME_OK : OUTCOME_STALE;
+    case READ_BUSY:
+        return OUTCOME_BUSY;
+    case READ_UNAVAILABLE:
+        break;
+    }
+    return OUTCOME_UNAVAILABLE;
+}
+
+/* --- fields -----------------------------------------------------------------------------------*/
+
+static void field_int64(struct resp_writer *out, const char *name, int64_t value)
+{
+    resp_bulk_text(out, name);
+    resp_bulk_int64(out, value);
+}
+
+static void field_uint64(struct resp_writer *out, const char *name, uint64_t value)
+{
+    resp_bulk_text(out, name);
+    resp_bulk_uint64(out, value);
+}
+
+static void field_flag(struct resp_writer *out, const char *name, bool value)
+{
+    resp_bulk_text(out, name);
+    resp_int(out, value ? 1 : 0);
+}
+
+static void field_text(struct resp_writer *out, const char *name, const char *text)
+{
+    resp_bulk_text(out, name);
+    if (text == NULL) {
+        resp_nil(out);
+    } else {
+        resp_bulk_text(out, text);
+    }
+}
+
+static void field_account(struct resp_writer *out, const char *name, const struct account_id *id)
+{
+    resp_bulk_text(out, name);
+    resp_bulk(out, id->bytes, id->len);
+}
+
+static void field_asset(struct resp_writer *out, const struct asset *asset)
+{
+    resp_bulk_text(out, "asset");
+    resp_bulk(out, asset->bytes, asset->len);
+}
+
+/* --- reads ------------------------------------------------------------------------------------*/
+
+void encode_balance(struct resp_writer *out, const struct read_item *item)
+{
+    const struct account_state *state = &item->state;
+    bool from_cache = item->source == READ_FROM_CACHE;
+
+    resp_map(out, 11);
+    field_account(out, "account", &item->id);
+    field_asset(out, &state->asset);
+    field_int64(out, "balance", state->balance);
+    field_int64(out, "held", state->held);
+    field_int64(out, "available", account_available(state));
+    field_int64(out, "floor", state->floor);
+    field_text(out, "status", account_status_name(state->status));
+    field_uint64(out, "version", state->version);
+    field_text(out, "source", from_cache ? "cache" : "sql");
+    resp_bulk_text(out, "age_ms");
+    resp_int(out, item->age_ms);
+    field_flag(out, "stale", item->answer == READ_STALE);
+}
+
+void encode_system_balance(struct resp_writer *out, const struct query_item *item)
+{
+    resp_array(out, item->rows);
+    for (size_t i = 0; i < item->rows; i++) {
+        resp_map(out, 3);
+        field_account(out, "account", &item->account);
+        field_text(out, "asset", item->system_balances[i].asset);
+        field_text(out, "balance", item->system_balances[i].balance);
+    }
+}
+
+void encode_history(struct resp_writer *out, const struct query_item *item)
+{
+    resp_array(out, item->rows);
+    for (size_t i = 0; i < item->rows; i++) {
+        const struct store_history_row *row = &item->history[i];
+        resp_map(out, 9);
+        field_uint64(out, "transfer", row->transfer);
+        field_uint64(out, "version", row->version);
+        field_int64(out, "amount", row->amount);
+        field_int64(out, "balance", row->balance);
+        field_text(out, "counterparty", row->counterparty);
+        field_text(out, "kind", row->kind);
+        field_text(out, "key", row->key);
+        field_text(out, "memo", row->memo);
+        field_text(out, "at", row->at);
+    }
+}
+
+void encode_balance_at(struct resp_writer *out, const struct query_item *item)
+{
+    resp_map(out, 4);
+    field_account(out, "account", &item->account);
+    field_int64(out, "balance", item->balance);
+    field_uint64(out, "version", item->version);
+    field_text(out, "at", item->time);
+}
+
+/* --- mutations --------------------------------------------------------------------------------*/
+
+static void encode_opened(struct resp_writer *out, const struct mutation_result *result)
+{
+    resp_map(out, 5);
+    field_account(out, "account", &result->account.id);
+    field_asset(out, &result->account.state.asset);
+    field_int64(out, "floor", result->account.state.floor);
+    field_uint64(out, "version", result->account.state.version);
+    field_flag(out, "created", result->changed);
+}
+
+static void encode_setting(struct resp_writer *out, const struct mutation_result *result)
+{
+    const struct account_state *state = &result->account.state;
+
+    resp_map(out, 7);
+    field_account(out, "account", &result->account.id);
+    field_text(out, "status", account_status_name(state->status));
+    field_int64(out, "floor", state->floor);
+    field_int64(out, "available", account_available(state));
+    field_uint64(out, "version", state->version);
+    field_flag(out, "changed", result->changed);
+    field_flag(out, "duplicate", result->duplicate);
+}
+
+static void encode_movement(struct resp_writer *out, const struct mutation_result *result)
+{
+    const struct account_state *state = &result->account.state;
+    bool account = result->account.id.len > 0;
+    bool to = account && result->to.id.len > 0;
+
+    resp_map(out, 2 + (account ? 4 : 0) + (to ? 4 : 0));
+    field_uint64(out, "transfer", result->transfer);
+    if (account) {
+        field_account(out, "account", &result->account.id);
+        field_int64(out, "balance", state->balance);
+        field_int64(out, "available", account_available(state));
+        field_uint64(out, "version", state->version);
+    }
+    field_flag(out, "duplicate", result->duplicate);
+    if (to) {
+        field_account(out, "to", &result->to.id);
+        field_int64(out, "to_balance", result->to.state.balance);
+        field_int64(out, "to_available", account_available(&result->to.state));
+        field_uint64(out, "to_version", result->to.state.version);
+    }
+}
+
+void encode_mutation(struct resp_writer *out, enum mutation_kind kind,
+                     const struct mutation_result *result)
+{
+    switch (kind) {
+    case MUTATION_OPEN:
+        encode_opened(out, result);
+        break;
+    case MUTATION_SETFLOOR:
+    case MUTATION_CLOSE:
+        encode_setting(out, result);
+        break;
+    default:
+        encode_movement(out, result);
+    }
+}
