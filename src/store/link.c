@@ -18,6 +18,7 @@
  */
 #include "store/link.h"
 
+#include <openssl/ssl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -255,12 +256,26 @@ static void deliver_notifies(struct store_link *link)
     }
 }
 
+/* False where the connection broke. Under TLS a record may have been read off the socket of which
+ * libpq took only a part: the rest would not make the socket readable again. */
+static bool consume_input(PGconn *conn)
+{
+    const SSL *tls = PQsslStruct(conn, "OpenSSL");
+
+    do {
+        if (!PQconsumeInput(conn)) {
+            return false;
+        }
+    } while (tls != NULL && SSL_pending(tls) > 0);
+    return true;
+}
+
 static void work_connection(struct store_link *link, short what)
 {
     bool broken = false;
 
     if (what & EV_READ) {
-        broken = !PQconsumeInput(link->conn);
+        broken = !consume_input(link->conn);
     }
     if (broken) {
         link_forget_socket(link);

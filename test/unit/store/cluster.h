@@ -15,6 +15,9 @@
 #include <grp.h>
 #include <libpq-fe.h>
 #include <netinet/in.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -92,6 +95,12 @@ static inline const char *cluster_conninfo(const char *rest)
     return text;
 }
 
+static inline void cluster_ignore(void *arg, const PGresult *notice)
+{
+    (void)arg;
+    (void)notice;
+}
+
 static inline PGconn *cluster_connect(const char *rest)
 {
     PGconn *conn = PQconnectdb(cluster_conninfo(rest));
@@ -100,6 +109,7 @@ static inline PGconn *cluster_connect(const char *rest)
         fprintf(stderr, "cluster: %s", PQerrorMessage(conn));
         exit(1);
     }
+    PQsetNoticeReceiver(conn, cluster_ignore, NULL);
     return conn;
 }
 
@@ -222,6 +232,36 @@ static inline void cluster_find_bin(void)
     cluster.bin[strcspn(cluster.bin, "\n")] = '\0';
 }
 
+/* A key and a certificate that nobody has to trust, where the server looks for them. */
+static inline void cluster_write_certificate(void)
+{
+    char key_path[128], certificate_path[128];
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *certificate = X509_new();
+    FILE *key_file, *certificate_file;
+
+    snprintf(key_path, sizeof(key_path), "%s/server.key", cluster.data);
+    snprintf(certificate_path, sizeof(certificate_path), "%s/server.crt", cluster.data);
+    X509_set_version(certificate, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 24 * 3600);
+    X509_set_pubkey(certificate, key);
+    key_file = fopen(key_path, "w");
+    certificate_file = fopen(certificate_path, "w");
+    if (X509_sign(certificate, key, EVP_sha256()) == 0 || key_file == NULL ||
+        certificate_file == NULL || !PEM_write_X509(certificate_file, certificate) ||
+        !PEM_write_PrivateKey(key_file, key, NULL, NULL, 0, NULL, NULL) ||
+        fchmod(fileno(key_file), 0600) != 0 ||
+        (getuid() == 0 && fchown(fileno(key_file), cluster.uid, cluster.gid) != 0)) {
+        cluster_die("certificate");
+    }
+    fclose(key_file);
+    fclose(certificate_file);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+}
+
 /* Whoever is "secret" needs a password, everyone else none. */
 static inline void cluster_create(void)
 {
@@ -247,10 +287,11 @@ static inline void cluster_create(void)
         }
     }
     cluster_run(initdb);
+    cluster_write_certificate();
     cluster.port = cluster_free_port();
     snprintf(settings, sizeof(settings),
              "port = %d\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '%s'\n"
-             "max_connections = 30\nshared_buffers = 16MB\nautovacuum = off\n"
+             "max_connections = 30\nshared_buffers = 16MB\nautovacuum = off\nssl = on\n"
              "log_line_prefix = '%%m [%%p] %%a '\n",
              cluster.port, cluster.dir);
     cluster_append("postgresql.conf", "a", settings);

@@ -12,6 +12,7 @@
 #include "store/store.h"
 
 #define WAIT_MS 10000
+#define POSTINGS_MAX 10000 /* of one test */
 
 /* What came of one request. */
 struct outcome_seen {
@@ -36,6 +37,8 @@ static struct {
     char channel[64];
     char payload[256];
     bool timed_out;
+    struct store_posting *postings[POSTINGS_MAX]; /* all that posting() made; owned */
+    size_t posting_count;
 } t;
 
 /* --- hooks and callbacks ----------------------------------------------------------------------*/
@@ -232,6 +235,10 @@ static inline void tear_down(void)
 {
     store_link_free(t.link);
     event_base_free(t.base);
+    for (size_t i = 0; i < t.posting_count; i++) {
+        mutation_clear(&t.postings[i]->mutation);
+        free(t.postings[i]);
+    }
     free((char *)t.options.conninfo);
     if (cluster.server != 0) {
         cluster_stop(SIGINT);
@@ -253,6 +260,8 @@ static inline struct store_posting *posting(enum mutation_kind kind, const char 
 {
     struct store_posting *p = calloc(1, sizeof(*p));
 
+    ck_assert_uint_lt(t.posting_count, POSTINGS_MAX);
+    t.postings[t.posting_count++] = p;
     p->mutation.kind = kind;
     p->mutation.amount = amount;
     p->mutation.has_amount = amount != 0;
@@ -280,9 +289,7 @@ static inline struct outcome_seen *post(struct store_posting **postings, size_t 
 
 static inline struct outcome_seen *post_one(struct store_posting *p)
 {
-    struct outcome_seen *seen = post(&p, 1);
-
-    return seen;
+    return post(&p, 1);
 }
 
 static inline struct outcome_seen *query(const char *sql, int timeout_ms)
