@@ -116,7 +116,7 @@ DECLARE
     int64_max CONSTANT bigint := 9223372036854775807;
     l_op integer[]; l_row integer[]; l_payer text[]; l_payee text[]; l_amount bigint[];
     l_target_leg smallint[]; l_target_kind text[]; l_left bigint[]; l_left_at integer[];
-    l_from integer[]; l_to integer[]; l_at timestamptz[];
+    l_error text[]; l_words text[]; l_from integer[]; l_to integer[]; l_at timestamptz[];
     l_from_version bigint[]; l_from_balance bigint[]; l_from_floor bigint[];
     l_to_version bigint[]; l_to_balance bigint[]; l_to_floor bigint[]; l_to_status text[];
     o_op integer[]; o_kind text[]; o_key text[]; o_row integer[]; o_leg integer[];
@@ -137,16 +137,19 @@ DECLARE
     v_opens boolean; v_reverses boolean; v_events boolean := false; v_rekey boolean := false;
     f integer; t integer; s integer; k integer; u integer;
 BEGIN
+    -- Arrays are aggregated from sorted subqueries, which sorts once and not once an array.
+
     -- Legs. A reverse has those of its target with the sides exchanged, the last one first.
-    SELECT array_agg(p_op[x.i] ORDER BY x.n), array_agg(x.i ORDER BY x.n),
-           array_agg(x.payer ORDER BY x.n), array_agg(x.payee ORDER BY x.n),
-           array_agg(p_amount[x.i] ORDER BY x.n), array_agg(x.leg ORDER BY x.n),
-           array_agg(x.kind ORDER BY x.n), array_agg(x.amount ORDER BY x.n),
+    SELECT array_agg(x.op), array_agg(x.i), array_agg(x.payer), array_agg(x.payee),
+           array_agg(x.amount), array_agg(x.leg), array_agg(x.kind), array_agg(x.moved),
+           array_agg(ballast.words_error(p_kind[x.i], p_key[x.i], p_account[x.i], p_peer[x.i],
+                                         p_asset[x.i], p_amount[x.i], p_target[x.i])),
+           array_agg(ballast.words(p_kind[x.i], p_account[x.i], p_peer[x.i], p_amount[x.i],
+                                   p_target[x.i], p_memo[x.i])),
            bool_or(p_kind[x.i] = 'open'), bool_or(p_kind[x.i] = 'reverse')
-      INTO l_op, l_row, l_payer, l_payee, l_amount, l_target_leg, l_target_kind, l_left,
-           v_opens, v_reverses
-      FROM (SELECT i, g.leg, g.kind, g.amount,
-                   row_number() OVER (ORDER BY i, g.leg DESC) AS n,
+      INTO l_op, l_row, l_payer, l_payee, l_amount, l_target_leg, l_target_kind, l_left, l_error,
+           l_words, v_opens, v_reverses
+      FROM (SELECT p_op[i] AS op, i, p_amount[i] AS amount, g.leg, g.kind, g.amount AS moved,
                    CASE p_kind[i] WHEN 'credit' THEN p_peer[i]
                                   WHEN 'reverse' THEN g.to_account
                                   ELSE p_account[i] END AS payer,
@@ -157,38 +160,39 @@ BEGIN
               LEFT JOIN LATERAL (SELECT j.leg, j.kind, j.amount, j.from_account, j.to_account
                                    FROM ballast.transfer AS j
                                   WHERE p_kind[i] = 'reverse' AND j.transfer = p_target[i]
-                                 OFFSET 0) AS g ON true) AS x;
+                                 OFFSET 0) AS g ON true
+             ORDER BY i, g.leg DESC) AS x;
     IF l_op IS NULL THEN
         RETURN;
     END IF;
 
     -- Operations. o_key_at is the first sound operation of the batch with the same key.
-    SELECT array_agg(p_op[x.i] ORDER BY x.o), array_agg(p_kind[x.i] ORDER BY x.o),
-           array_agg(p_key[x.i] ORDER BY x.o), array_agg(x.i ORDER BY x.o),
-           array_agg(x.leg ORDER BY x.o), array_agg(x.last_leg ORDER BY x.o),
-           array_agg(x.error ORDER BY x.o), array_agg(ballast.fingerprint(x.words) ORDER BY x.o),
-           array_agg(CASE WHEN x.error IS NULL AND p_key[x.i] IS NOT NULL THEN x.key_at END
-                     ORDER BY x.o),
-           array_agg(x.multi ORDER BY x.o)
+    SELECT array_agg(x.op), array_agg(x.kind), array_agg(x.key), array_agg(x.row),
+           array_agg(x.leg), array_agg(x.last_leg), array_agg(x.error),
+           array_agg(ballast.fingerprint(x.words)), array_agg(x.key_at), array_agg(x.multi)
       INTO o_op, o_kind, o_key, o_row, o_leg, o_last_leg, o_error, o_fingerprint, o_key_at,
            o_multi
-      FROM (SELECT y.*, first_value(y.o) OVER (PARTITION BY p_key[y.i], y.error IS NULL
-                                               ORDER BY y.o) AS key_at
-              FROM (SELECT (row_number() OVER (ORDER BY min(n)))::integer AS o,
-                           min(l_row[n]) AS i, min(n) AS leg, max(n) AS last_leg,
-                           bool_or(p_kind[l_row[n]] = 'mtransfer'
-                                   OR coalesce(l_target_kind[n] = 'mtransfer', false)) AS multi,
-                           min(ballast.words_error(p_kind[l_row[n]], p_key[l_row[n]],
-                               p_account[l_row[n]], p_peer[l_row[n]], p_asset[l_row[n]],
-                               p_amount[l_row[n]], p_target[l_row[n]])) AS error,
-                           string_agg(ballast.words(p_kind[l_row[n]], p_account[l_row[n]],
-                               p_peer[l_row[n]], p_amount[l_row[n]], p_target[l_row[n]],
-                               p_memo[l_row[n]]), E'\n' ORDER BY n)
-                               FILTER (WHERE p_kind[l_row[n]] <> 'reverse' OR n = 1
-                                       OR l_op[n - 1] <> l_op[n]) AS words
-                      FROM generate_subscripts(l_op, 1) AS n
-                     GROUP BY l_op[n]) AS y) AS x;
-
+      FROM (SELECT l_op[z.leg] AS op, p_kind[z.row] AS kind, p_key[z.row] AS key, z.row, z.leg,
+                   z.last_leg, z.error,
+                   CASE WHEN z.leg < z.last_leg AND p_kind[z.row] = 'mtransfer'
+                        THEN (SELECT string_agg(l_words[n], E'\n' ORDER BY n)
+                                FROM generate_series(z.leg, z.last_leg) AS n)
+                        ELSE l_words[z.leg] END AS words,
+                   CASE WHEN z.error IS NULL AND p_key[z.row] IS NOT NULL
+                        THEN first_value(z.o) OVER (PARTITION BY p_key[z.row], z.error IS NULL
+                                                    ORDER BY z.o) END AS key_at,
+                   p_kind[z.row] = 'mtransfer'
+                       OR coalesce(l_target_kind[z.leg] = 'mtransfer', false) AS multi
+              FROM (SELECT y.o, y.leg, y.last_leg, l_row[y.leg] AS row,
+                           CASE WHEN y.leg = y.last_leg THEN l_error[y.leg]
+                                ELSE (SELECT min(l_error[n])
+                                        FROM generate_series(y.leg, y.last_leg) AS n) END AS error
+                      FROM (SELECT n AS leg, (row_number() OVER (ORDER BY n))::integer AS o,
+                                   lead(n, 1, cardinality(l_op) + 1) OVER (ORDER BY n) - 1
+                                       AS last_leg
+                              FROM generate_subscripts(l_op, 1) AS n
+                             WHERE n = 1 OR l_op[n] <> l_op[n - 1]) AS y) AS z
+             ORDER BY z.o) AS x;
     o_id := ARRAY(SELECT CASE WHEN o_kind[n] NOT IN ('open', 'setfloor', 'close')
                               THEN nextval('ballast.transfer_id') END
                     FROM generate_subscripts(o_op, 1) AS n);
@@ -243,51 +247,52 @@ BEGIN
             RETURNING account_id)
         SELECT coalesce(array_agg(account_id), '{}') INTO v_born FROM born;
     END IF;
-    SELECT array_agg(CASE WHEN x.id IS NULL THEN 0 ELSE x.slot END ORDER BY x.n)
-               FILTER (WHERE x.payer),
-           array_agg(CASE WHEN x.id IS NULL THEN 0 ELSE x.slot END ORDER BY x.n)
-               FILTER (WHERE NOT x.payer),
-           array_agg(x.id ORDER BY x.id) FILTER (WHERE x.nth = 1 AND x.id IS NOT NULL)
-      INTO l_from, l_to, a_id
-      FROM (SELECT y.n, y.payer, y.id, (dense_rank() OVER (ORDER BY y.id))::integer AS slot,
-                   row_number() OVER (PARTITION BY y.id) AS nth
-              FROM (SELECT n, payer, CASE WHEN NOT ballast.is_system(z.id) THEN z.id END AS id
-                      FROM generate_subscripts(l_op, 1) AS n,
-                           LATERAL (VALUES (true, l_payer[n]), (false, l_payee[n]))
-                               AS z (payer, id)) AS y) AS x;
-    SELECT array_agg(g.asset ORDER BY n), array_agg(g.balance ORDER BY n),
-           array_agg(g.held ORDER BY n), array_agg(g.floor ORDER BY n),
-           array_agg(g.status ORDER BY n),
-           array_agg(CASE WHEN b.id IS NULL THEN coalesce(g.version, 0) ELSE 0 END ORDER BY n),
-           array_agg(coalesce(g.changed_at, '-infinity') ORDER BY n),
-           array_agg(CASE WHEN v_opens THEN (SELECT e.floor FROM ballast.account_event AS e
-                                              WHERE e.account_id = a_id[n] AND e.version = 1)
-                     END ORDER BY n)
-      INTO a_asset, a_balance, a_held, a_floor, a_status, a_version, a_changed_at,
-           a_opening_floor
-      FROM generate_subscripts(a_id, 1) AS n
-      LEFT JOIN LATERAL (SELECT a.asset, a.balance, a.held, a.floor, a.status, a.version,
-                                a.changed_at
-                           FROM ballast.account AS a
-                          WHERE a.account_id = a_id[n]
-                            FOR NO KEY UPDATE) AS g ON true
-      LEFT JOIN unnest(v_born) AS b (id) ON b.id = a_id[n];
+    a_id := ARRAY(SELECT x.id
+                    FROM generate_subscripts(l_op, 1) AS n,
+                         LATERAL (VALUES (l_payer[n]), (l_payee[n])) AS x (id)
+                   WHERE NOT ballast.is_system(x.id)
+                   GROUP BY x.id
+                   ORDER BY x.id);
+    SELECT array_agg(x.payer), array_agg(x.payee) INTO l_from, l_to
+      FROM (SELECT coalesce(y.s, 0) AS payer, coalesce(z.s, 0) AS payee
+              FROM generate_subscripts(l_op, 1) AS n
+              LEFT JOIN generate_subscripts(a_id, 1) AS y (s) ON a_id[y.s] = l_payer[n]
+              LEFT JOIN generate_subscripts(a_id, 1) AS z (s) ON a_id[z.s] = l_payee[n]
+             ORDER BY n) AS x;
+    SELECT array_agg(x.asset), array_agg(x.balance), array_agg(x.held), array_agg(x.floor),
+           array_agg(x.status), array_agg(coalesce(x.version, 0)),
+           array_agg(coalesce(x.changed_at, '-infinity'))
+      INTO a_asset, a_balance, a_held, a_floor, a_status, a_version, a_changed_at
+      FROM (SELECT g.*
+              FROM generate_subscripts(a_id, 1) AS n
+              LEFT JOIN LATERAL (SELECT a.asset, a.balance, a.held, a.floor, a.status, a.version,
+                                        a.changed_at
+                                   FROM ballast.account AS a
+                                  WHERE a.account_id = a_id[n]
+                                    FOR NO KEY UPDATE) AS g ON true
+             ORDER BY n) AS x;
+    IF v_opens THEN
+        SELECT array_agg(x.version), array_agg(x.floor) INTO a_version, a_opening_floor
+          FROM (SELECT CASE WHEN b.s IS NULL THEN a_version[n] ELSE 0 END AS version,
+                       (SELECT e.floor FROM ballast.account_event AS e
+                         WHERE e.account_id = a_id[n] AND e.version = 1) AS floor
+                  FROM generate_subscripts(a_id, 1) AS n
+                  LEFT JOIN generate_subscripts(v_born, 1) AS b (s) ON v_born[b.s] = a_id[n]
+                 ORDER BY n) AS x;
+    END IF;
     a_loaded_version := a_version;
     v_now := clock_timestamp();
 
     -- What is left of the targets of reverses, one figure a target's leg, at its first use.
     IF v_reverses THEN
-        SELECT array_agg(l_left[x.n] - coalesce(r.amount, 0) ORDER BY x.n),
-               array_agg(x.left_at ORDER BY x.n)
-          INTO l_left, l_left_at
-          FROM (SELECT n, CASE WHEN l_target_kind[n] IS NOT NULL THEN p_target[l_row[n]] END
-                           AS target,
+        SELECT array_agg(x.amount), array_agg(x.left_at) INTO l_left, l_left_at
+          FROM (SELECT l_left[n] - coalesce((SELECT v.amount FROM ballast.reversal AS v
+                                              WHERE v.transfer = p_target[l_row[n]]
+                                                AND v.leg = l_target_leg[n]), 0) AS amount,
                        first_value(n) OVER (PARTITION BY p_target[l_row[n]], l_target_leg[n]
                                             ORDER BY n) AS left_at
-                  FROM generate_subscripts(l_op, 1) AS n) AS x
-          LEFT JOIN LATERAL (SELECT v.amount FROM ballast.reversal AS v
-                              WHERE v.transfer = x.target AND v.leg = l_target_leg[x.n]
-                             OFFSET 0) AS r ON true;
+                  FROM generate_subscripts(l_op, 1) AS n
+                 ORDER BY n) AS x;
     END IF;
 
     -- The play. Every element that is read later is set here or starts as NULL.
