@@ -30,6 +30,7 @@ struct trust_hooks {
 enum trust_phase {
     TRUST_NO_STORE,  /* the store has not answered a renewal yet, or not within L */
     TRUST_TRUSTING,  /* an era is open and the lease on it runs */
+    TRUST_JOINING,   /* an era is open, the lease on it is being taken */
     TRUST_ELSEWHERE, /* an era is open on a Redis that is not ours */
     TRUST_CLOSING,   /* an era is closing: waiting for leases (T4) */
     TRUST_DRAINED    /* no era: everything is answered from the store; opening when agreed (T5) */

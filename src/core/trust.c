@@ -553,7 +553,10 @@ static void update_phase(struct trust *t, int64_t now)
         phase = TRUST_DRAINED;
         why = cache_link_is_up(t->cache) ? "waiting to open an era that all daemons agree on"
                                          : "no Redis to open an era on";
-    } else if (heard && t->row.state == ERA_OPEN) {
+    } else if (heard && t->row.id > t->dropped && t->row.timeline_current && !t->fenced) {
+        phase = TRUST_JOINING;
+        why = "taking a lease on the open era";
+    } else if (heard) {
         phase = TRUST_ELSEWHERE;
         why = "the open era is not one that this daemon may trust";
     }
@@ -681,9 +684,8 @@ void trust_status(const struct trust *trust, struct trust_status *status)
 const char *trust_phase_name(enum trust_phase phase)
 {
     static const char *const names[] = {
-        [TRUST_NO_STORE] = "no-store",   [TRUST_TRUSTING] = "trusting",
-        [TRUST_ELSEWHERE] = "elsewhere", [TRUST_CLOSING] = "closing",
-        [TRUST_DRAINED] = "drained",
+        [TRUST_NO_STORE] = "no-store",   [TRUST_TRUSTING] = "trusting", [TRUST_JOINING] = "joining",
+        [TRUST_ELSEWHERE] = "elsewhere", [TRUST_CLOSING] = "closing",   [TRUST_DRAINED] = "drained",
     };
     assert((unsigned)phase < sizeof names / sizeof names[0]);
     return names[phase];
