@@ -40,12 +40,14 @@ daemon_src := $(wildcard src/programs/ballastd.c)
 cli_src   := $(filter-out $(daemon_src),$(wildcard src/programs/*.c))
 unit_src  := $(wildcard test/unit/*/test_*.c)
 client_src := $(wildcard test/clients/*.c)
+bench_src := $(wildcard test/bench/*.c)
 
 object     = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(1))
 lib       := $(BUILD)/libballast.a
 programs  := $(if $(daemon_src),$(BUILD)/ballastd) $(if $(cli_src),$(BUILD)/ballast)
 units     := $(unit_src:test/unit/%.c=$(BUILD)/test/%)
 clients   := $(client_src:test/clients/%.c=$(BUILD)/test/clients/%)
+benches   := $(bench_src:test/bench/%.c=$(BUILD)/test/bench/%)
 
 .PHONY: all tests deps check check-full run stop bench lint format asan tsan install clean FORCE
 .DELETE_ON_ERROR:
@@ -74,6 +76,10 @@ $(BUILD)/obj/sql_statements.o: $(gen)/sql_statements.c $(BUILD)/flags
 $(BUILD)/test/clients/%: test/clients/%.c $(BUILD)/flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(cflags) $(depfile) $(ldflags) -o $@ $< $(pkg_libs)
+
+$(BUILD)/test/bench/%: test/bench/%.c $(lib) $(BUILD)/flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(cflags) $(depfile) $(ldflags) -o $@ $< $(lib) $(pkg_libs)
 
 $(BUILD)/test/%: test/unit/%.c $(lib) $(BUILD)/flags
 	$(call say,CC,$<)
@@ -113,7 +119,7 @@ stop:
 	@test/demo stop run
 
 bench: deps
-	@$(again) all tests && BALLAST_BUILD=$(BUILD) test/bench/run
+	@$(again) all $(benches) && BALLAST_BUILD=$(BUILD) test/bench/run
 
 lint: deps $(gen)/stamp
 	@CC='$(CC)' LINT_CFLAGS='$(cflags)' test/lint/run
