@@ -14,7 +14,7 @@ RANK = {layer: rank for rank, step in enumerate(STEPS) for layer in step}
 # Header of a library -> the layers that may include it, and single files beside them.
 LIBRARIES = [
     (re.compile(r"libpq|postgres"), {"store"}, set()),
-    (re.compile(r"hiredis"), {"cache"}, {"src/programs/client.c"}),
+    (re.compile(r"hiredis"), {"cache"}, {"include/programs/client.h", "src/programs/client.c"}),
     (re.compile(r"^(event2/|event\.h|ev)"), {"store", "cache", "ops", "server", "programs"}, set()),
     (re.compile(r"^ini\.h"), {"base"}, set()),
     # The core is driven by events only: a simulator brings the sockets and the clock.
