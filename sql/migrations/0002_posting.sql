@@ -131,8 +131,8 @@ DECLARE
     o_version bigint[];
     a_id text[]; a_asset text[]; a_balance bigint[]; a_held bigint[]; a_floor bigint[];
     a_status text[]; a_version bigint[]; a_loaded_version bigint[]; a_changed_at timestamptz[];
-    a_opening_floor bigint[];
-    v_taken text[]; v_born text[] := '{}'; v_known record; v_now timestamptz;
+    a_opening_floor bigint[]; a_tid tid[];
+    v_taken text[]; v_born text[] := '{}'; v_known record; v_now timestamptz; v_written bigint;
     v_outcome text; v_detail text; v_amount bigint; v_at timestamptz;
     v_opens boolean; v_reverses boolean; v_events boolean := false; v_rekey boolean := false;
     f integer; t integer; s integer; k integer; u integer;
@@ -261,12 +261,12 @@ BEGIN
              ORDER BY n) AS x;
     SELECT array_agg(x.asset), array_agg(x.balance), array_agg(x.held), array_agg(x.floor),
            array_agg(x.status), array_agg(coalesce(x.version, 0)),
-           array_agg(coalesce(x.changed_at, '-infinity'))
-      INTO a_asset, a_balance, a_held, a_floor, a_status, a_version, a_changed_at
+           array_agg(coalesce(x.changed_at, '-infinity')), array_agg(x.tid)
+      INTO a_asset, a_balance, a_held, a_floor, a_status, a_version, a_changed_at, a_tid
       FROM (SELECT g.*
               FROM generate_subscripts(a_id, 1) AS n
               LEFT JOIN LATERAL (SELECT a.asset, a.balance, a.held, a.floor, a.status, a.version,
-                                        a.changed_at
+                                        a.changed_at, a.ctid AS tid
                                    FROM ballast.account AS a
                                   WHERE a.account_id = a_id[n]
                                     FOR NO KEY UPDATE) AS g ON true
@@ -486,11 +486,17 @@ BEGIN
         END IF;
     END LOOP;
 
+    -- Locked rows do not move, so they are found again by their place, without the index.
     UPDATE ballast.account AS a
        SET balance = a_balance[n], floor = a_floor[n], status = a_status[n],
            version = a_version[n], changed_at = a_changed_at[n], deferred = false
       FROM generate_subscripts(a_id, 1) AS n
-     WHERE a.account_id = ANY (ARRAY[a_id[n]]) AND a_version[n] <> a_loaded_version[n];
+     WHERE a.ctid = a_tid[n] AND a_version[n] <> a_loaded_version[n];
+    GET DIAGNOSTICS v_written = ROW_COUNT;
+    IF v_written <> (SELECT count(*) FROM generate_subscripts(a_id, 1) AS n
+                      WHERE a_version[n] <> a_loaded_version[n]) THEN
+        RAISE EXCEPTION 'ballast: % accounts written, others lost under their locks', v_written;
+    END IF;
     INSERT INTO ballast.transfer (transfer, leg, kind, key, asset, amount, from_account,
                                   from_version, from_balance, from_held, to_account, to_version,
                                   to_balance, to_held, memo, reverses, at)
