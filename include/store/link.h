@@ -104,10 +104,9 @@ struct store_request {
     size_t posting_count;
 };
 
-/* Where the one request stands. */
+/* Where the request on the connection stands. */
 enum request_stage {
     REQUEST_NONE,
-    REQUEST_REJECTED,  /* submitted to a link that is not up: UNSENT in the next turn */
     REQUEST_ADJUSTING, /* a SET statement_timeout goes before it; it has not left itself */
     REQUEST_SENDING,   /* some of it may still be in libpq's buffer: without its end it is void */
     REQUEST_SENT       /* all of it went to the kernel */
@@ -143,7 +142,12 @@ struct store_link {
     char logged[STORE_TEXT_MAX];  /* the state last logged: its why, "" for up */
     char parting[STORE_TEXT_MAX]; /* what the server said in a FATAL while nothing was asked */
 
-    /* the request in flight */
+    /* the owner's request that came while the link was not up; session.c may have one of its own
+     * on the connection at the same time */
+    bool rejecting;
+    struct store_request rejected;
+
+    /* the request on the connection: the owner's, or one of session.c */
     enum request_stage stage;
     struct store_request request;
     PGresult *result;           /* what came of it so far */

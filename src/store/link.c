@@ -419,6 +419,7 @@ void store_link_free(struct store_link *link)
     event_del(link->deferred);
     close_connection(link);
     request_abandon(link);
+    request_reject(link);
     if (!link->entered) {
         link_destroy(link);
     }
@@ -426,7 +427,7 @@ void store_link_free(struct store_link *link)
 
 bool store_link_ready(const struct store_link *link)
 {
-    return link->state == LINK_UP && link->stage == REQUEST_NONE;
+    return link->state == LINK_UP && link->stage == REQUEST_NONE && !link->rejecting;
 }
 
 bool store_link_is_up(const struct store_link *link)

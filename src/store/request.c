@@ -1,7 +1,6 @@
 /*
  * The one request in flight: from its submission to its end.
  *
- *   NONE -> REJECTED                 [request_submit]  the link is not up
  *   NONE -> ADJUSTING -> SENDING     [request_submit]  it wants another statement_timeout
  *   NONE -> SENDING                  [request_submit]
  *   SENDING -> SENT                  [flush]           the kernel has all of it
@@ -12,6 +11,9 @@
  * connection that is still good: rows come before their commit, and a FATAL may come after it.
  * Without ReadyForQuery the end is in doubt once all has been sent. Before that nothing can have
  * been applied, because a transaction commits at the Sync message, which stands last.
+ *
+ * What the owner submits while the link is not up takes no part in this: it is set aside, since
+ * session.c may have a request on the connection, and is UNSENT in the next turn of the loop.
  */
 #include "store/link.h"
 
@@ -31,9 +33,15 @@
 
 static void request_send(struct store_link *link);
 
+/* At most one of the owner's, wherever it stands. */
+static bool owner_waits(const struct store_link *link)
+{
+    return link->rejecting || (link->stage != REQUEST_NONE && !link->request.greeting);
+}
+
 struct params *request_params(struct store_link *link)
 {
-    assert(link->stage == REQUEST_NONE);
+    assert(!owner_waits(link));
     params_reset(&link->params);
     return &link->params;
 }
@@ -50,16 +58,19 @@ void request_submit(struct store_link *link, const struct store_request *request
     struct timeval deadline;
     int failed;
 
-    assert(link->stage == REQUEST_NONE && link->state != LINK_CLOSED);
+    assert(link->state != LINK_CLOSED);
+    if (!request->greeting && link->state != LINK_UP) {
+        assert(!owner_waits(link));
+        link->rejecting = true;
+        link->rejected = *request;
+        event_active(link->deferred, 0, 0);
+        return;
+    }
+    assert(link->stage == REQUEST_NONE && (request->greeting || !link->rejecting));
     link->request = *request;
     link->replication_cancelled = false;
     if (request->greeting) {
         request_send(link);
-        return;
-    }
-    if (link->state != LINK_UP) {
-        link->stage = REQUEST_REJECTED;
-        event_active(link->deferred, 0, 0);
         return;
     }
     deadline_ms = (int64_t)request_timeout_ms(link) + REQUEST_GRACE_MS;
@@ -297,7 +308,7 @@ static bool is_copy(const PGresult *result)
 
 void request_advance(struct store_link *link)
 {
-    if (link->stage == REQUEST_NONE || link->stage == REQUEST_REJECTED) {
+    if (link->stage == REQUEST_NONE) {
         (void)PQisBusy(link->conn); /* has libpq read notices and notifications */
         return;
     }
@@ -327,11 +338,15 @@ void request_expire(struct store_link *link)
 
 void request_reject(struct store_link *link)
 {
+    struct store_request request = link->rejected;
     struct store_error error = {"", ""};
 
-    if (link->stage == REQUEST_REJECTED) {
-        snprintf(error.text, sizeof(error.text), "%s", link->why);
-        finish(link, STORE_UNSENT, &error);
+    if (link->rejecting) {
+        link->rejecting = false;
+        snprintf(error.text, sizeof(error.text), "%s",
+                 link->state == LINK_UP ? "the store was not connected yet" : link->why);
+        request.finish(link, &request,
+                       &(struct store_reply){.status = STORE_UNSENT, .error = &error});
     }
 }
 

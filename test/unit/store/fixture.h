@@ -11,7 +11,7 @@
 #include "store/bare.h"
 #include "store/store.h"
 
-#define WAIT_MS 10000
+#define WAIT_MS 20000
 #define POSTINGS_MAX 10000 /* of one test */
 
 /* What came of one request. */
@@ -226,8 +226,8 @@ static inline void set_up(void)
         .conninfo = strdup(cluster_conninfo("")),
         .application_name = "test-link",
         .connect_timeout_ms = 5000,
-        .statement_timeout_ms = 2000,
-        .lock_timeout_ms = 1000,
+        .statement_timeout_ms = 15000,
+        .lock_timeout_ms = 10000,
     };
 }
 

@@ -8,6 +8,16 @@ static pid_t backend(void)
                               "'client backend' AND application_name = 'test-link'");
 }
 
+/* Runs the loop until the link's own session shows the setting. */
+static void await_setting(const char *show, const char *value)
+{
+    int64_t deadline = clock_boot_us() + WAIT_MS * 1000;
+
+    while (strcmp(query(show, 0)->text, value) != 0) {
+        ck_assert(clock_boot_us() < deadline);
+    }
+}
+
 /* A connection that holds the row of an account that exists. */
 static PGconn *lock_account(const char *account)
 {
@@ -66,8 +76,8 @@ START_TEST(forces_the_session_settings)
     link_up();
     ck_assert_str_eq(query("SHOW synchronous_commit", 0)->text, "on");
     ck_assert_str_eq(query("SHOW client_min_messages", 0)->text, "warning");
-    ck_assert_str_eq(query("SHOW statement_timeout", 0)->text, "2s");
-    ck_assert_str_eq(query("SHOW lock_timeout", 0)->text, "1s");
+    ck_assert_str_eq(query("SHOW statement_timeout", 0)->text, "15s");
+    ck_assert_str_eq(query("SHOW lock_timeout", 0)->text, "10s");
     ck_assert_str_eq(query("SHOW jit", 0)->text, "off");
     cluster_exec("", "ALTER DATABASE ballast RESET ALL");
 }
@@ -94,6 +104,36 @@ START_TEST(submitted_while_down_is_unsent_afterwards)
     ck_assert_int_eq(t.seen.calls, 0);
     ck_assert_int_eq(answer()->status, STORE_UNSENT);
     run_until(&t.ups, 1);
+}
+END_TEST
+
+/* At every step of connecting and greeting. */
+START_TEST(submitted_while_coming_up_is_unsent)
+{
+    struct store_posting *p = posting(MUTATION_OPEN, NULL, "early", NULL, 0);
+    int unsent = 0;
+
+    create_link_with(store_link_create);
+    while (post_one(p)->status == STORE_UNSENT) {
+        unsent++;
+    }
+    ck_assert_int_eq(t.seen.status, STORE_OK);
+    ck_assert(p->result.changed);
+    ck_assert_int_gt(unsent, 10); /* more than the steps of connecting alone */
+    ck_assert_int_eq(t.ups, 1);
+    ck_assert_int_eq(t.downs, 0);
+}
+END_TEST
+
+START_TEST(free_answers_what_was_not_sent)
+{
+    create_link_with(store_link_create);
+    fresh();
+    store_query(t.link, "SELECT 1", NULL, 0, 0, on_rows, &t.seen);
+    store_link_free(t.link);
+    t.link = NULL;
+    ck_assert_int_eq(t.seen.calls, 1);
+    ck_assert_int_eq(t.seen.status, STORE_UNSENT);
 }
 END_TEST
 
@@ -149,8 +189,9 @@ START_TEST(server_killed_and_started_again)
     ck_assert_int_eq(t.seen.calls, 1);
     ck_assert_int_eq(t.seen.status, STORE_IN_DOUBT);
     ck_assert_int_eq(query("SELECT 1", 0)->status, STORE_UNSENT);
-    run_for(300);
-    ck_assert_str_ne(store_link_why(t.link), "");
+    while (strstr(store_link_why(t.link), "refused") == NULL) {
+        event_base_loop(t.base, EVLOOP_ONCE);
+    }
     cluster_start();
     run_until(&t.ups, 2);
     ck_assert_int_eq(query("SELECT 1", 0)->status, STORE_OK);
@@ -169,7 +210,7 @@ START_TEST(silent_server_is_given_up)
     started = clock_boot_us();
     ck_assert_int_eq(query("SELECT 1", 0)->status, STORE_IN_DOUBT);
     ck_assert_int_ge(clock_boot_us() - started, 750 * 1000);
-    ck_assert_int_lt(clock_boot_us() - started, 2000 * 1000);
+    ck_assert_int_lt(clock_boot_us() - started, 10 * 1000 * 1000);
     run_until(&t.ups, 2);
     kill(pid, SIGCONT);
 }
@@ -187,7 +228,7 @@ START_TEST(half_sent_is_unsent_and_not_applied)
              cluster.dir, cluster.port);
     free((char *)t.options.conninfo);
     t.options.conninfo = strdup(conninfo);
-    t.options.statement_timeout_ms = 300;
+    t.options.statement_timeout_ms = 1000;
     link_up();
     ck_assert_int_eq(post_one(posting(MUTATION_OPEN, NULL, "half", NULL, 0))->status, STORE_OK);
     memset(memo, 'm', sizeof(memo));
@@ -202,7 +243,6 @@ START_TEST(half_sent_is_unsent_and_not_applied)
     kill(pid, SIGCONT);
     run_until(&t.ups, 2);
     ck_assert_int_eq(read_one("half")->entries[0].state.version, 1);
-    t.options.statement_timeout_ms = 2000;
 }
 END_TEST
 
@@ -210,6 +250,8 @@ START_TEST(timeouts_of_the_server_are_transient)
 {
     PGconn *locker;
 
+    t.options.statement_timeout_ms = 1500;
+    t.options.lock_timeout_ms = 500;
     link_up();
     locker = lock_account("slow");
     ck_assert_int_eq(post_one(posting(MUTATION_CREDIT, "slow-1", "slow", "@world", 1))->status,
@@ -263,10 +305,10 @@ START_TEST(read_only_while_live)
     link_up();
     cluster_exec("", "ALTER SYSTEM SET default_transaction_read_only = on");
     cluster_exec("", "SELECT pg_reload_conf()");
-    run_for(300);
+    await_setting("SHOW default_transaction_read_only", "on");
+    ck_assert_int_eq(read_one("ro-live")->status, STORE_OK);
     ck_assert_int_eq(post_one(p)->status, STORE_READONLY);
     ck_assert_str_eq(t.seen.error.sqlstate, "25006");
-    ck_assert_int_eq(read_one("ro-live")->status, STORE_OK);
     cluster_exec("options=-cdefault_transaction_read_only=off",
                  "ALTER SYSTEM RESET default_transaction_read_only");
     cluster_exec("", "SELECT pg_reload_conf()");
@@ -387,7 +429,7 @@ START_TEST(cancelled_replication_is_local_only)
     cluster_exec("", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
     cluster_exec("", "SELECT pg_reload_conf()");
     link_up();
-    run_for(300);
+    await_setting("SHOW synchronous_standby_names", "nobody");
     p[0] = posting(MUTATION_OPEN, NULL, "local", NULL, 0);
     fresh();
     store_post(t.link, p, 1, on_posted, &t.seen);
@@ -408,7 +450,6 @@ START_TEST(free_answers_what_is_in_flight)
     link_up();
     fresh();
     store_query(t.link, "SELECT pg_sleep(5)", NULL, 0, 0, on_rows, &t.seen);
-    run_for(100);
     store_link_free(t.link);
     t.link = NULL;
     ck_assert_int_eq(t.seen.calls, 1);
@@ -506,7 +547,8 @@ START_TEST(a_bent_reply_is_in_doubt_and_ends_the_link)
 END_TEST
 
 STORE_MAIN("link", comes_up_with_its_facts, forces_the_session_settings, bad_conninfo_is_no_link,
-           submitted_while_down_is_unsent_afterwards, terminated_in_flight_is_in_doubt_once,
+           submitted_while_down_is_unsent_afterwards, submitted_while_coming_up_is_unsent,
+           free_answers_what_was_not_sent, terminated_in_flight_is_in_doubt_once,
            terminated_while_idle_goes_down_and_up, server_killed_and_started_again,
            silent_server_is_given_up, half_sent_is_unsent_and_not_applied,
            timeouts_of_the_server_are_transient, a_query_may_have_its_own_timeout,
