@@ -202,7 +202,7 @@ void engine_status(struct engine *engine, struct engine_status *status)
         .writes_queued = engine->queued,
         .reads_waiting = engine->misses.count,
     };
-    LIST_EACH (&engine->commits_active, at) {
+    LIST_EACH(&engine->commits_active, at) {
         status->writes_in_flight++;
     }
     for (const struct write_item *item = engine->queue_first; item != NULL; item = item->next) {

@@ -96,7 +96,7 @@ void ensure_fenced(struct engine *engine, struct ensure *ensure, void (*done)(st
 
 void ensure_fences_done(struct engine *engine)
 {
-    LIST_EACH (&engine->fencing, link) {
+    LIST_EACH(&engine->fencing, link) {
         struct ensure *ensure = LIST_ENTRY(link, struct ensure, link);
         if (trust_view_fence_done(engine->view, ensure->ticket)) {
             list_unlink(link);

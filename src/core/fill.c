@@ -237,7 +237,7 @@ static void store_read(void *arg, enum store_status status, const struct store_e
 
 bool fill_feed(struct engine *engine, struct store_link *link)
 {
-    LIST_EACH (&engine->fills_active, at) {
+    LIST_EACH(&engine->fills_active, at) {
         struct fill *fill = LIST_ENTRY(at, struct fill, link);
         if (fill->phase != FILL_READY) {
             continue;
@@ -333,7 +333,7 @@ static void expire_waiters(struct fill *fill, int64_t now)
 
 void fill_tick(struct engine *engine, int64_t now)
 {
-    LIST_EACH (&engine->fills_active, at) {
+    LIST_EACH(&engine->fills_active, at) {
         struct fill *fill = LIST_ENTRY(at, struct fill, link);
         if (fill->deadline_us <= now) {
             expire_waiters(fill, now);
@@ -358,7 +358,7 @@ void fill_tick(struct engine *engine, int64_t now)
 
 void fill_drop_all(struct engine *engine)
 {
-    LIST_EACH (&engine->fills_active, at) {
+    LIST_EACH(&engine->fills_active, at) {
         struct fill *fill = LIST_ENTRY(at, struct fill, link);
         if (list_is_linked(&fill->ensure.link)) {
             list_unlink(&fill->ensure.link);

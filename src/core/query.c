@@ -263,7 +263,7 @@ bool query_feed(struct engine *engine, struct store_link *link)
 
 void query_tick(struct engine *engine, int64_t now)
 {
-    LIST_EACH (&engine->queries_active, at) {
+    LIST_EACH(&engine->queries_active, at) {
         struct query *query = LIST_ENTRY(at, struct query, link);
         if (query->item != NULL && query->item->deadline_us <= now) {
             struct query_item *item = query->item;
@@ -292,7 +292,7 @@ void query_tick(struct engine *engine, int64_t now)
 
 void query_drop_all(struct engine *engine)
 {
-    LIST_EACH (&engine->queries_active, at) {
+    LIST_EACH(&engine->queries_active, at) {
         struct query *query = LIST_ENTRY(at, struct query, link);
         if (list_is_linked(&query->ensure.link)) {
             list_unlink(&query->ensure.link);

@@ -40,6 +40,7 @@
 #include "base/decimal.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "core/leases.h"
 
 #define POLL_US 25000           /* between looks at the leases while an era closes */
 #define RETRY_US 100000         /* after a request that failed while the link stayed */
@@ -60,12 +61,6 @@ enum request {
 
 enum opening { OPENING_NOT, OPENING_STAMP_READ, OPENING_STAMP_RAISE, OPENING_READY };
 
-/* Another daemon, as its lease row shows it. */
-struct peer {
-    struct store_lease lease;
-    int64_t changed_us; /* when its renewals were last seen to grow, on our clock */
-};
-
 struct trust {
     struct store_link *store;
     struct cache_link *cache;
@@ -74,8 +69,7 @@ struct trust {
     void *ctx;
     char daemon[64];
     char incarnation[40];
-    int64_t lease_us; /* L */
-    int64_t wait_us;  /* W = 1.1 L: covers clocks that differ by 4.7 % on each side */
+    int64_t lease_us; /* L; W = 1.1 L covers clocks that differ by 4.7 % on each side */
 
     /* the request on the link */
     enum request request;
@@ -83,16 +77,13 @@ struct trust {
     uint64_t tickets_at_send;
     uint64_t seen_at_send;
     struct cache_identity redis_at_send;
-    uint64_t expel_renewals;
 
     /* what the store last said */
     bool row_known;
     struct store_era row;
     int64_t closing_since_us; /* of row.id; T4's wait starts here */
-    int64_t list_sent_us;     /* when the renewal that brought the list of leases was sent */
     bool fenced;              /* somebody took our lease over */
-    struct peer peers[STORE_LEASES_MAX];
-    size_t peer_count;
+    struct leases leases;
 
     /* trust */
     uint64_t granted; /* 0: none */
@@ -140,36 +131,13 @@ static struct cache_identity verified_redis(const struct trust *t)
     return own != NULL && trust_view_all_on(t->view, own) ? *own : no_redis;
 }
 
-static bool peer_is_silent(const struct trust *t, const struct peer *peer, int64_t now)
-{
-    return now - peer->changed_us >= t->wait_us;
-}
-
-static struct peer *silent_peer(struct trust *t, int64_t now)
-{
-    for (size_t i = 0; i < t->peer_count; i++) {
-        if (peer_is_silent(t, &t->peers[i], now)) {
-            return &t->peers[i];
-        }
-    }
-    return NULL;
-}
-
 /* T5: the Redis that every live lease, ours included, has verified; NULL where they differ. */
 static const struct cache_identity *agreed_redis(const struct trust *t, int64_t now)
 {
     struct cache_identity own = verified_redis(t);
-    if (own.run_id[0] == '\0' || !same_redis(&own, &t->reported)) {
-        return NULL;
-    }
-    for (size_t i = 0; i < t->peer_count; i++) {
-        struct cache_identity theirs;
-        set_redis(&theirs, t->peers[i].lease.run_id, t->peers[i].lease.replid);
-        if (!peer_is_silent(t, &t->peers[i], now) && !same_redis(&own, &theirs)) {
-            return NULL;
-        }
-    }
-    return &t->reported;
+    bool agreed = own.run_id[0] != '\0' && same_redis(&own, &t->reported) &&
+                  leases_agree(&t->leases, &own, now);
+    return agreed ? &t->reported : NULL;
 }
 
 /* --- trust granted and dropped ----------------------------------------------------------------*/
@@ -256,33 +224,6 @@ static void absorb(struct trust *t, const struct store_era *row)
     settle_tickets(t);
 }
 
-static void absorb_leases(struct trust *t, const struct store_leases *reply)
-{
-    struct peer fresh[STORE_LEASES_MAX];
-    size_t count = 0;
-    int64_t now = clock_boot_us();
-    t->fenced = true; /* unless our row is there, unfenced */
-    for (size_t i = 0; i < reply->count && count < STORE_LEASES_MAX; i++) {
-        const struct store_lease *lease = &reply->leases[i];
-        if (strcmp(lease->daemon, t->daemon) == 0) {
-            t->fenced = lease->fenced;
-            continue;
-        }
-        struct peer *peer = &fresh[count++];
-        peer->lease = *lease;
-        peer->changed_us = now;
-        for (size_t k = 0; k < t->peer_count; k++) {
-            if (strcmp(t->peers[k].lease.daemon, lease->daemon) == 0 &&
-                t->peers[k].lease.renewals == lease->renewals) {
-                peer->changed_us = t->peers[k].changed_us;
-            }
-        }
-    }
-    memcpy(t->peers, fresh, count * sizeof fresh[0]);
-    t->peer_count = count;
-    t->list_sent_us = t->sent_us;
-}
-
 /* --- requests: one at a time ------------------------------------------------------------------*/
 
 static void sending(struct trust *t, enum request request)
@@ -313,7 +254,7 @@ static void renewed(void *arg, enum store_status status, const struct store_erro
     if (status == STORE_OK) { /* a synchronous-replication warning (LOCAL_ONLY) grants nothing */
         t->reported = t->redis_at_send;
         t->renew_at_us = t->sent_us + t->lease_us / 3;
-        absorb_leases(t, reply);
+        t->fenced = !leases_absorb(&t->leases, t->daemon, reply, t->sent_us, clock_boot_us());
         absorb(t, &reply->era);
         if (reply->era.state == ERA_OPEN && reply->era.id > t->dropped &&
             reply->era.timeline_current && !t->fenced) {
@@ -393,7 +334,7 @@ static void expelled(void *arg, enum store_status status, const struct store_err
     run(t);
 }
 
-static void send_expel(struct trust *t, const struct peer *peer)
+static void send_expel(struct trust *t, const struct lease_peer *peer)
 {
     log_warn("lease-expelled", "daemon=%s silent_ms=%lld", LOG_VALUE(peer->lease.daemon),
              (long long)(clock_boot_us() - peer->changed_us) / 1000);
@@ -487,7 +428,8 @@ static bool must_close(struct trust *t, int64_t now)
     return t->row.id <= t->dropped || /* of no use to us: a close of ours is under way or lost */
            (t->waiting_ticket > 0 && t->waiting_era == t->row.id) ||
            trust_view_suspected(t->view) >= t->row.id ||
-           (agreed != NULL && !same_redis(agreed, &in_row)) || silent_peer(t, now) != NULL;
+           (agreed != NULL && !same_redis(agreed, &in_row)) ||
+           leases_silent(&t->leases, now) != NULL;
 }
 
 /* T4. */
@@ -496,18 +438,9 @@ static bool may_drain(const struct trust *t, int64_t now)
     if (!t->row_known || t->row.state != ERA_CLOSING) {
         return false;
     }
-    if (now - t->closing_since_us >= t->wait_us) {
-        return true;
-    }
-    if (t->list_sent_us < t->closing_since_us) {
-        return false;
-    }
-    for (size_t i = 0; i < t->peer_count; i++) {
-        if (t->peers[i].lease.seen < t->row.id) {
-            return false;
-        }
-    }
-    return true;
+    bool listed = t->leases.list_sent_us >= t->closing_since_us;
+    return now - t->closing_since_us >= t->leases.wait_us ||
+           (listed && leases_have_seen(&t->leases, t->row.id));
 }
 
 static void start_next(struct trust *t, int64_t now)
@@ -515,7 +448,7 @@ static void start_next(struct trust *t, int64_t now)
     if (t->request != REQUEST_NONE || !store_link_ready(t->store)) {
         return;
     }
-    struct peer *silent = silent_peer(t, now);
+    const struct lease_peer *silent = leases_silent(&t->leases, now);
     if (t->stopping) {
         sending(t, REQUEST_LEAVE);
         store_lease_drop(t->store, t->daemon, left, t);
@@ -569,7 +502,7 @@ static void update_phase(struct trust *t, int64_t now)
     t->status.why = why;
     t->status.era = t->row.id;
     t->status.valid_until_us = t->valid_until_us;
-    t->status.leases = t->peer_count + 1;
+    t->status.leases = t->leases.count + 1;
 }
 
 static int64_t next_wake(const struct trust *t, int64_t now)
@@ -630,7 +563,7 @@ struct trust *trust_create(const struct trust_options *options, struct trust_vie
     snprintf(t->daemon, sizeof t->daemon, "%s", options->daemon);
     snprintf(t->incarnation, sizeof t->incarnation, "%s", options->incarnation);
     t->lease_us = options->lease_us;
-    t->wait_us = options->lease_us + options->lease_us / 10;
+    t->leases.wait_us = options->lease_us + options->lease_us / 10;
     t->status.why = "";
     run(t);
     return t;

@@ -349,7 +349,7 @@ static void expire_commit(struct commit *commit, int64_t now)
 
 void write_tick(struct engine *engine, int64_t now)
 {
-    LIST_EACH (&engine->commits_active, at) {
+    LIST_EACH(&engine->commits_active, at) {
         struct commit *commit = LIST_ENTRY(at, struct commit, link);
         if (commit->deadline_us <= now) {
             expire_commit(commit, now);
@@ -385,7 +385,7 @@ void write_tick(struct engine *engine, int64_t now)
 
 void write_drop_all(struct engine *engine)
 {
-    LIST_EACH (&engine->commits_active, at) {
+    LIST_EACH(&engine->commits_active, at) {
         struct commit *commit = LIST_ENTRY(at, struct commit, link);
         if (list_is_linked(&commit->ensure.link)) {
             list_unlink(&commit->ensure.link);

@@ -1,0 +1,74 @@
+/* The other daemons' leases; see the header for how they are judged. */
+#include "core/leases.h"
+
+#include <string.h>
+
+static const struct lease_peer *find(const struct leases *leases, const char *daemon)
+{
+    for (size_t i = 0; i < leases->count; i++) {
+        if (strcmp(leases->peers[i].lease.daemon, daemon) == 0) {
+            return &leases->peers[i];
+        }
+    }
+    return NULL;
+}
+
+bool leases_absorb(struct leases *leases, const char *own, const struct store_leases *reply,
+                   int64_t sent_us, int64_t now_us)
+{
+    struct lease_peer fresh[STORE_LEASES_MAX];
+    size_t count = 0;
+    bool own_holds = false;
+    for (size_t i = 0; i < reply->count && count < STORE_LEASES_MAX; i++) {
+        const struct store_lease *lease = &reply->leases[i];
+        if (strcmp(lease->daemon, own) == 0) {
+            own_holds = !lease->fenced;
+            continue;
+        }
+        const struct lease_peer *before = find(leases, lease->daemon);
+        bool unchanged = before != NULL && before->lease.renewals == lease->renewals;
+        fresh[count].lease = *lease;
+        fresh[count++].changed_us = unchanged ? before->changed_us : now_us;
+    }
+    memcpy(leases->peers, fresh, count * sizeof fresh[0]);
+    leases->count = count;
+    leases->list_sent_us = sent_us;
+    return own_holds;
+}
+
+static bool is_silent(const struct leases *leases, const struct lease_peer *peer, int64_t now_us)
+{
+    return now_us - peer->changed_us >= leases->wait_us;
+}
+
+const struct lease_peer *leases_silent(const struct leases *leases, int64_t now_us)
+{
+    for (size_t i = 0; i < leases->count; i++) {
+        if (is_silent(leases, &leases->peers[i], now_us)) {
+            return &leases->peers[i];
+        }
+    }
+    return NULL;
+}
+
+bool leases_agree(const struct leases *leases, const struct cache_identity *redis, int64_t now_us)
+{
+    for (size_t i = 0; i < leases->count; i++) {
+        const struct lease_peer *peer = &leases->peers[i];
+        if (!is_silent(leases, peer, now_us) && (strcmp(peer->lease.run_id, redis->run_id) != 0 ||
+                                                 strcmp(peer->lease.replid, redis->replid) != 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool leases_have_seen(const struct leases *leases, uint64_t era)
+{
+    for (size_t i = 0; i < leases->count; i++) {
+        if (leases->peers[i].lease.seen < era) {
+            return false;
+        }
+    }
+    return true;
+}
