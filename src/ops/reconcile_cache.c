@@ -7,7 +7,6 @@
  * three times, each time between two reads of the store that lie further apart than a publish may
  * take (compare_differs). Only what is wrong every time is a difference.
  */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -182,7 +181,7 @@ static bool in_sample(void *ctx, const struct account_id *id)
         return true;
     }
     memcpy(key, &pass->r->result->run, sizeof pass->r->result->run);
-    double share = ldexp((double)siphash24(id->bytes, id->len, key), -64);
+    double share = (double)siphash24(id->bytes, id->len, key) * 0x1p-64;
     return share * 100 < pass->r->options->sample;
 }
 
