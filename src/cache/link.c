@@ -216,7 +216,7 @@ static int64_t earliest_deadline(const struct cache_link *link)
 {
     int64_t earliest_us = INT64_MAX;
 
-    LIST_EACH (&link->sent, place) {
+    LIST_EACH(&link->sent, place) {
         const struct link_command *command = LIST_ENTRY(place, struct link_command, place);
 
         if (command->deadline_us < earliest_us) {

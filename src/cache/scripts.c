@@ -29,7 +29,8 @@
 /* Goes on only under the stamp in ARGV[1]; one of a wrong type is another. */
 #define LUA_UNDER_STAMP "if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
 
-/* clang-format off: a line of Lua a line */
+/* A line of Lua a line. */
+/* clang-format off */
 
 /*
  * KEYS stamp account...; ARGV stamp era token negative-ms value...

@@ -36,7 +36,7 @@ static const uint8_t mac_key[16] = "0123456789abcde";
 
 static pid_t server_pid;
 static int server_port;
-static char server_dir[] = "/tmp/ballast-test-XXXXXX";
+static char server_dir[] = "/tmp/ballast-redis-XXXXXX";
 static char server_address[32];
 static redisContext *orders;
 
@@ -134,7 +134,7 @@ static inline void server_stop(void)
 }
 
 /* Gives the server an order; the reply as text, "(nil)" for nothing, valid until the next. */
-static const char *order(const char *format, ...)
+static inline const char *order(const char *format, ...)
 {
     static char text[4096];
     redisReply *reply;
@@ -343,7 +343,7 @@ static inline enum cache_status read_one(const char *name, struct cache_value *v
 
 /* What is at the account, in a word: "absent", "v5", "v5 of 6", "none" (negative), "token",
  * "poison", or the status where the read failed. */
-static const char *at(const char *name)
+static inline const char *at(const char *name)
 {
     static const char *const statuses[] = {"OK", "REFUSED", "MOVED", "FAILED", "LOST"};
     static char text[32];
