@@ -245,6 +245,16 @@ static inline void tear_down(void)
     }
 }
 
+/* Another database of the same server, for links to come. */
+static inline void use_database(const char *name)
+{
+    char rest[64];
+
+    snprintf(rest, sizeof(rest), "dbname=%s", name);
+    free((char *)t.options.conninfo);
+    t.options.conninfo = strdup(cluster_conninfo(rest));
+}
+
 /* --- requests ---------------------------------------------------------------------------------*/
 
 static inline struct account_id id_of(const char *text)

@@ -1,4 +1,4 @@
-/* Postings, reads, leases and eras against a real server: what goes in, what comes back. */
+/* Postings and reads against a real server: what goes in, what comes back. */
 #include "fixture.h"
 
 static const struct account_entry *state_of(const struct outcome_seen *seen, const char *account)
@@ -370,128 +370,6 @@ START_TEST(system_accounts_beyond_64_bits)
 }
 END_TEST
 
-static void on_leases(void *arg, enum store_status status, const struct store_error *error,
-                      const struct store_leases *reply)
-{
-    struct outcome_seen *seen = saw(arg, status, error);
-
-    ck_assert_int_eq(status, STORE_OK);
-    ck_assert_uint_le(reply->count, 8);
-    memcpy(seen->leases, reply->leases, reply->count * sizeof(*reply->leases));
-    seen->count = reply->count;
-    seen->era = reply->era;
-}
-
-static void on_done(void *arg, enum store_status status, const struct store_error *error)
-{
-    saw(arg, status, error);
-}
-
-static struct outcome_seen *renew(const char *daemon, const char *incarnation, uint64_t seen,
-                                  const char *run_id)
-{
-    fresh();
-    store_lease_renew(t.link, daemon, incarnation, seen, run_id, run_id, on_leases, &t.seen);
-    return answer();
-}
-
-START_TEST(leases)
-{
-    const struct store_lease *lease = t.seen.leases;
-
-    link_up();
-    ck_assert_uint_eq(renew("d1", "i1", 0, "")->count, 1);
-    ck_assert_str_eq(lease[0].daemon, "d1");
-    ck_assert_uint_eq(lease[0].renewals, 1);
-    ck_assert_str_eq(lease[0].run_id, "");
-    ck_assert(t.seen.era.timeline_current);
-    renew("d1", "i1", 3, "abc");
-    ck_assert_uint_eq(lease[0].renewals, 2);
-    ck_assert_uint_eq(lease[0].seen, 3);
-    ck_assert_str_eq(lease[0].replid, "abc");
-    ck_assert_uint_eq(renew("d2", "i2", 0, "abc")->count, 2);
-    renew("d1", "another", 0, "abc");
-    ck_assert(lease[0].fenced);
-    ck_assert(!lease[1].fenced);
-
-    fresh();
-    store_lease_expel(t.link, "d1", 1, on_done, &t.seen); /* it has renewed since */
-    ck_assert_int_eq(answer()->status, STORE_OK);
-    ck_assert_int_eq(cluster_ask("SELECT count(*) FROM ballast.lease"), 2);
-    fresh();
-    store_lease_expel(t.link, "d1", 2, on_done, &t.seen);
-    ck_assert_int_eq(answer()->status, STORE_OK);
-    fresh();
-    store_lease_drop(t.link, "d2", on_done, &t.seen);
-    ck_assert_int_eq(answer()->status, STORE_OK);
-    ck_assert_int_eq(cluster_ask("SELECT count(*) FROM ballast.lease"), 0);
-}
-END_TEST
-
-static void on_era(void *arg, enum store_status status, const struct store_error *error,
-                   const struct store_era *era)
-{
-    struct outcome_seen *seen = saw(arg, status, error);
-
-    ck_assert_int_eq(status, STORE_OK);
-    seen->era = *era;
-}
-
-static void expect_era(uint64_t id, enum era_state state)
-{
-    answer();
-    ck_assert_uint_eq(t.seen.era.id, id);
-    ck_assert_int_eq(t.seen.era.state, state);
-    ck_assert(t.seen.era.timeline_current);
-    fresh();
-}
-
-START_TEST(eras_open_close_drain)
-{
-    struct store_era next = {.id = 5, .nonce = "n5", .run_id = "run", .replid = "rep"};
-
-    t.options.listen = true;
-    link_up();
-    fresh();
-    store_era_read(t.link, on_era, &t.seen);
-    expect_era(0, ERA_DRAINED);
-    store_era_open(t.link, 3, &next, on_era, &t.seen); /* not the drained one */
-    expect_era(0, ERA_DRAINED);
-    store_era_open(t.link, 0, &next, on_era, &t.seen);
-    expect_era(5, ERA_OPEN);
-    run_until(&t.notifies, 1);
-    ck_assert_str_eq(t.channel, "ballast_era");
-    store_era_drain(t.link, 5, on_era, &t.seen); /* not closing */
-    expect_era(5, ERA_OPEN);
-    store_era_close(t.link, 4, on_era, &t.seen); /* another era */
-    expect_era(5, ERA_OPEN);
-    store_era_close(t.link, 5, on_era, &t.seen);
-    expect_era(5, ERA_CLOSING);
-    store_era_drain(t.link, 5, on_era, &t.seen);
-    answer();
-    ck_assert_str_eq(t.seen.era.nonce, "n5");
-    ck_assert_str_eq(t.seen.era.run_id, "run");
-    ck_assert_str_eq(t.seen.era.replid, "rep");
-    ck_assert_int_eq(t.seen.era.state, ERA_DRAINED);
-    run_until(&t.notifies, 3);
-    cluster_exec("", "SET session_replication_role = replica;"
-                     "UPDATE ballast.era SET id = 0, nonce = '', run_id = NULL, replid = NULL");
-}
-END_TEST
-
-START_TEST(a_post_in_sql_is_heard_of)
-{
-    t.options.listen = true;
-    link_up();
-    open_account("sql:a");
-    cluster_exec("", "SELECT ballast.post('sql-1', '@world', 'sql:a', 5)");
-    run_until(&t.notifies, 1);
-    ck_assert_str_eq(t.channel, "ballast_journal");
-    ck_assert_str_eq(t.payload, "sql:a");
-    ck_assert_int_eq(read_one("sql:a")->entries[0].state.balance, 5);
-}
-END_TEST
-
 START_TEST(any_statement_with_parameters)
 {
     const char *params[] = {"7", NULL};
@@ -510,5 +388,4 @@ END_TEST
 STORE_MAIN("requests", a_mixed_batch, duplicates_show_the_original, refusals,
            a_reverse_in_part_and_whole, a_thousand_in_one_batch, large_batches_under_tls,
            accounts_missing_and_there, pages_in_order, history_newest_first, balance_at_a_time,
-           system_accounts_beyond_64_bits, leases, eras_open_close_drain, a_post_in_sql_is_heard_of,
-           any_statement_with_parameters)
+           system_accounts_beyond_64_bits, any_statement_with_parameters)
