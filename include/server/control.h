@@ -29,8 +29,8 @@ struct control_options {
 };
 
 /* The configuration must have passed store_options_check(). */
-struct control *control_create(struct event_base *base, const struct control_options *options)
-    MUST_CHECK;
+struct control *control_create(struct event_base *base,
+                               const struct control_options *options) MUST_CHECK;
 void control_free(struct control *control);
 
 /* Any thread: trust_view_hooks.wake_control. */
@@ -44,9 +44,9 @@ struct control_status {
     struct trust_status trust;
     bool store_up, cache_up;
     const char *store_why, *cache_why; /* "" when up; valid until the loop goes on */
-    uint64_t notices;          /* accounts that NOTIFY named */
-    uint64_t notices_overflow; /* of them, those that a worker's queue had no room for */
-    uint64_t fences;           /* eras closed for the sake of notices that may have been missed */
+    uint64_t notices;                  /* accounts that NOTIFY named */
+    uint64_t notices_overflow;         /* of them, those that a worker's queue had no room for */
+    uint64_t fences; /* eras closed for the sake of notices that may have been missed */
 };
 void control_status(const struct control *control, struct control_status *status);
 

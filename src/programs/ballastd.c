@@ -39,8 +39,10 @@ static bool read_arguments(int argc, char **argv, struct arguments *arguments, i
 {
     enum { CHECK = 256, VERSION, HELP };
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, CHECK},
-        {"version", no_argument, NULL, VERSION},  {"help", no_argument, NULL, HELP},
+        {"config", required_argument, NULL, 'c'},
+        {"check-config", no_argument, NULL, CHECK},
+        {"version", no_argument, NULL, VERSION},
+        {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
     };
     int option;

@@ -35,8 +35,7 @@ static void texts_adopt(struct texts *texts, struct engine_status *status)
 
 struct board *board_create(int workers)
 {
-    struct board *board =
-        calloc(1, sizeof *board + (size_t)workers * sizeof board->engines[0]);
+    struct board *board = calloc(1, sizeof *board + (size_t)workers * sizeof board->engines[0]);
 
     if (board == NULL || pthread_mutex_init(&board->lock, NULL) != 0) {
         abort();

@@ -193,8 +193,8 @@ static void control_tick(int fd, short what, void *arg)
         control->options.needs_operator(control->options.ctx, store_link_why(control->store));
     }
     control_show(control);
-    loop_timer_in_ms(control->tick_timer, control->was_up || control->told ? CONTROL_TICK_MS
-                                                                          : CONTROL_START_TICK_MS);
+    loop_timer_in_ms(control->tick_timer,
+                     control->was_up || control->told ? CONTROL_TICK_MS : CONTROL_START_TICK_MS);
 }
 
 /* --- notices ----------------------------------------------------------------------------------*/

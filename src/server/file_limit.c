@@ -13,8 +13,7 @@ static rlim_t files_wanted(const struct config *config)
     int64_t links = 2 + config->store.read_links; /* with a writer, and the cache */
     int64_t a_worker = FILES_A_WORKER + links + (int64_t)config->listen.addresses.count;
 
-    return (rlim_t)(FILES_BASE + config->limits.clients +
-                    config->listen.workers * a_worker);
+    return (rlim_t)(FILES_BASE + config->limits.clients + config->listen.workers * a_worker);
 }
 
 void server_raise_file_limit(const struct config *config)

@@ -60,8 +60,8 @@ void page_metrics(struct server *server, struct buffer *out)
     counter(out, "journal_notices_overflow_total",
             "Accounts notified of that a worker's queue had no room for.",
             control.notices_overflow);
-    counter(out, "journal_fences_total",
-            "Eras closed because a notice may have been missed.", control.fences);
+    counter(out, "journal_fences_total", "Eras closed because a notice may have been missed.",
+            control.fences);
     gauge(out, "start_time_seconds", "When the daemon started, in seconds since 1970.",
           (double)server->started_wall_ms / 1e3);
     family(out, "build_info", "gauge", "1; the label says which version runs.");

@@ -22,8 +22,7 @@ void server_reload(struct server *server)
     if (log_reopen() != 0) {
         log_error("log-reopen-failed", "error=%s", LOG_VALUE(strerror(errno)));
     }
-    struct config *fresh =
-        config_reload(server->config, pending, sizeof pending, err, sizeof err);
+    struct config *fresh = config_reload(server->config, pending, sizeof pending, err, sizeof err);
     if (fresh == NULL) {
         log_error("config-rejected", "error=%s next=\"correct the file; the old settings stay\"",
                   LOG_VALUE(err));

@@ -192,8 +192,8 @@ static int server_listen_tcp(struct server *server, struct address address, stru
     int fds[LIMIT_WORKERS_MAX];
     char text[ADDRESS_TEXT_ROOM];
 
-    if (socket_listen_tcp(&address, (int)server->config->listen.backlog, fds,
-                          server->worker_count, err, errlen) != 0) {
+    if (socket_listen_tcp(&address, (int)server->config->listen.backlog, fds, server->worker_count,
+                          err, errlen) != 0) {
         return -1;
     }
     for (int i = 0; i < server->worker_count; i++) {
@@ -204,8 +204,7 @@ static int server_listen_tcp(struct server *server, struct address address, stru
 }
 
 /* All workers accept on one socket, each through a descriptor of its own. */
-static int server_listen_unix(struct server *server, struct buffer *shown, char *err,
-                              size_t errlen)
+static int server_listen_unix(struct server *server, struct buffer *shown, char *err, size_t errlen)
 {
     const struct config *config = server->config;
 
@@ -285,8 +284,8 @@ static void server_serve(struct server *server, const char *listening)
     if (event_base_loop(server->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0) {
         abort();
     }
-    log_info("stop", "reason=%s status=%d uptime_s=%lld", server->stop_reason,
-             server->exit_status, (long long)((clock_boot_us() - server->started_us) / 1000000));
+    log_info("stop", "reason=%s status=%d uptime_s=%lld", server->stop_reason, server->exit_status,
+             (long long)((clock_boot_us() - server->started_us) / 1000000));
 }
 
 static void server_take_apart(struct server *server)

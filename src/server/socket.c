@@ -98,8 +98,7 @@ static bool socket_unix_is_alive(const struct sockaddr_un *where)
         return true;
     }
     /* EAGAIN: a listener whose backlog is full. */
-    bool alive =
-        connect(fd, (const struct sockaddr *)where, sizeof *where) == 0 || errno == EAGAIN;
+    bool alive = connect(fd, (const struct sockaddr *)where, sizeof *where) == 0 || errno == EAGAIN;
     close(fd);
     return alive;
 }

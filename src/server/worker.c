@@ -10,21 +10,16 @@
  */
 #include "server/worker_thread.h"
 
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <event2/event.h>
 
 #include "base/clock.h"
-#include "server/link_options.h"
 #include "server/listener.h"
-#include "server/loop.h"
 #include "server/session.h"
-#include "server/task_queue.h"
+#include "server/worker_state.h"
 
 /* Journal notices of a batch job come in bursts; beyond, the era is closed instead. */
 #define WORKER_TASKS_MAX 4096
@@ -45,44 +40,6 @@ enum worker_notice {
     WORKER_NOTICE_FENCES = 1,
     WORKER_NOTICE_CONFIG = 2,
     WORKER_NOTICE_STOP = 4,
-};
-
-struct worker_thread {
-    struct worker worker; /* first: what sessions see of it */
-    struct trust_view *view;
-    struct board *board;
-    void (*ended)(void *ctx);
-    void *ctx;
-
-    struct store_link *writer;
-    struct store_link *readers[ENGINE_READ_LINKS_MAX];
-    size_t reader_count;
-    struct cache_link *cache;
-    bool mac_key_known;
-    struct trust_era era; /* as last seen, for the metrics */
-    bool ending;          /* links and engine are being freed: their events mean nothing */
-
-    struct listener *listeners[WORKER_LISTENERS_MAX];
-    int listener_count;
-
-    struct event *end_of_turn;
-    bool turn_is_ending; /* its event runs */
-    bool turn_again;     /* and something is left for another turn */
-    struct event *engine_timer;
-    struct event *status_timer;
-    struct event *stop_timer;
-
-    pthread_t thread;
-    bool started;
-
-    /* shared with other threads */
-    struct loop_wake wake;
-    struct task_queue *tasks;
-    _Atomic unsigned notices;
-    _Atomic(const struct config *) offered;
-    _Atomic(const struct config *) in_force;
-    _Atomic int64_t stop_deadline_us;
-    atomic_bool has_ended;
 };
 
 static struct worker_thread *worker_thread_of(struct worker *worker)
@@ -143,23 +100,7 @@ static void worker_engine_due(int fd, short what, void *arg)
     engine_tick(self->worker.engine);
 }
 
-/* --- links ------------------------------------------------------------------------------------*/
-
-static void worker_show_status(struct worker_thread *self)
-{
-    struct metrics *metrics = self->worker.metrics;
-    struct engine_status status;
-    bool trusted = trust_view_check(self->view, &self->era, clock_boot_us());
-
-    engine_status(self->worker.engine, &status);
-    board_put_engine(self->board, self->worker.index, &status);
-    metrics_set(&metrics->store_up, status.writer_up && status.reader_up);
-    metrics_set(&metrics->cache_up, status.cache_up);
-    metrics_set(&metrics->cache_trusted, status.cache_up && self->mac_key_known && trusted);
-    metrics_set(&metrics->era, (int64_t)self->era.id);
-    metrics_set(&metrics->mutation_queue, (int64_t)status.writes_queued);
-    metrics_set(&metrics->read_queue, (int64_t)status.reads_waiting);
-}
+/* --- the status -------------------------------------------------------------------------------*/
 
 static void worker_status_due(int fd, short what, void *arg)
 {
@@ -169,61 +110,6 @@ static void worker_status_due(int fd, short what, void *arg)
     (void)what;
     worker_show_status(self);
     loop_timer_in_ms(self->status_timer, WORKER_STATUS_MS);
-}
-
-static void worker_links_changed(struct worker_thread *self)
-{
-    /* Without the key of the checksums every value reads as poison: no era should be opened on
-     * the word of a worker that could not use it. */
-    const struct cache_identity *redis =
-        self->mac_key_known ? cache_link_identity(self->cache) : NULL;
-
-    trust_view_report_cache(self->view, self->worker.index, redis);
-    engine_links_changed(self->worker.engine);
-    worker_show_status(self);
-}
-
-static void worker_store_up(void *ctx, struct store_link *link)
-{
-    struct worker_thread *self = ctx;
-
-    cache_link_set_mac_key(self->cache, store_link_mac_key(link));
-    self->mac_key_known = true;
-    metrics_add(&self->worker.metrics->store_connects, 1);
-    worker_links_changed(self);
-}
-
-static void worker_store_down(void *ctx, struct store_link *link, const char *why)
-{
-    struct worker_thread *self = ctx;
-
-    (void)link;
-    (void)why;
-    if (!self->ending) {
-        metrics_add(&self->worker.metrics->store_disconnects, 1);
-        worker_links_changed(self);
-    }
-}
-
-static void worker_cache_up(void *ctx, struct cache_link *link)
-{
-    struct worker_thread *self = ctx;
-
-    (void)link;
-    metrics_add(&self->worker.metrics->cache_connects, 1);
-    worker_links_changed(self);
-}
-
-static void worker_cache_down(void *ctx, struct cache_link *link, const char *why)
-{
-    struct worker_thread *self = ctx;
-
-    (void)link;
-    (void)why;
-    if (!self->ending) {
-        metrics_add(&self->worker.metrics->cache_disconnects, 1);
-        worker_links_changed(self);
-    }
 }
 
 /* --- what other threads tell ------------------------------------------------------------------*/
@@ -351,11 +237,7 @@ static void worker_let_go(struct worker_thread *self)
     }
     self->listener_count = 0;
     session_close_all(worker, SESSION_END_SHUTDOWN);
-    store_link_free(self->writer);
-    for (size_t i = 0; i < self->reader_count; i++) {
-        store_link_free(self->readers[i]);
-    }
-    cache_link_free(self->cache);
+    worker_links_free(self);
     engine_free(worker->engine);
     worker->engine = NULL;
     event_free(self->end_of_turn);
@@ -440,41 +322,6 @@ static void worker_make_engine(struct worker_thread *self, const struct config *
     self->worker.engine = engine_create(&options, self->view, self->worker.metrics, &hooks, self);
 }
 
-static struct store_link *worker_make_store_link(struct worker_thread *self,
-                                                 const struct store_options *options)
-{
-    static const struct store_hooks hooks = {.up = worker_store_up, .down = worker_store_down};
-    char err[STORE_TEXT_MAX];
-    struct store_link *link =
-        store_link_create(self->worker.base, options, &hooks, self, err, sizeof err);
-
-    if (link == NULL) {
-        abort(); /* conninfo was checked before: no memory */
-    }
-    return link;
-}
-
-static void worker_make_links(struct worker_thread *self, const struct config *config)
-{
-    static const struct cache_hooks hooks = {.up = worker_cache_up, .down = worker_cache_down};
-    char name[32], address[ADDRESS_TEXT_ROOM];
-    struct cache_options cache = cache_options_of(config, address);
-
-    snprintf(name, sizeof name, "ballastd worker %d", self->worker.index);
-    struct store_options store = store_options_of(config, name);
-    self->writer = worker_make_store_link(self, &store);
-    while (self->reader_count < (size_t)config->store.read_links &&
-           self->reader_count < ENGINE_READ_LINKS_MAX) {
-        self->readers[self->reader_count++] = worker_make_store_link(self, &store);
-    }
-    self->cache = cache_link_create(self->worker.base, &cache, &hooks, self);
-    if (self->cache == NULL) {
-        abort();
-    }
-    engine_attach(self->worker.engine, self->writer, self->readers, self->reader_count,
-                  self->cache);
-}
-
 struct worker *worker_create(const struct worker_options *options)
 {
     struct worker_thread *self = calloc(1, sizeof *self);
@@ -501,7 +348,7 @@ struct worker *worker_create(const struct worker_options *options)
     self->status_timer = loop_timer_new(worker->base, worker_status_due, self);
     self->stop_timer = loop_timer_new(worker->base, worker_stop_due, self);
     worker_make_engine(self, options->config);
-    worker_make_links(self, options->config);
+    worker_links_make(self, options->config);
     worker->group = session_group_create(worker);
     if (worker->group == NULL) {
         abort();
