@@ -312,11 +312,11 @@ void control_free(struct control *control)
     if (control == NULL) {
         return;
     }
-    /* Requests in flight call the trust machine back, which looks at its links: at a closed store
-     * first, and then at nothing else. */
+    /* A request in flight calls the trust machine back, which looks at both of its links: the one
+     * on a store that hangs is the one that is likely. */
     control->ending = true;
-    cache_link_free(control->cache);
     store_link_free(control->store);
+    cache_link_free(control->cache);
     trust_free(control->trust);
     event_free(control->trust_timer);
     event_free(control->tick_timer);

@@ -353,6 +353,33 @@ class Life(harness.Case):
         self.assertEqual(self.box.psql(
             f"select count(*) from ballast.lease where daemon like '%-{self.daemon.pid}-%'"), "0")
 
+    def test_the_end_has_a_deadline(self):
+        """A store that hangs: what is in flight is answered at its deadline, then it ends."""
+        before = self.daemon.conf.read_text()
+        self.addCleanup(self.daemon.conf.write_text, before)
+        self.daemon.configure("[limits]\nrequest-timeout-ms = 700")
+        self.assertEqual(self.stop(), 0)
+        self.daemon.start()
+        harness.wait_for(lambda: fetch(self.daemon, "/readyz")[0] == 200, what="readiness")
+        backends = self.box.psql("select pid from pg_stat_activity "
+                                 "where application_name like 'ballastd%'").split()
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(self.connect()) for _ in range(8)]
+            for backend in map(int, backends):
+                stack.callback(harness.send_signal, backend, signal.SIGCONT)
+                harness.send_signal(backend, signal.SIGSTOP)
+            for number, client in enumerate(clients):
+                client.sendall(encode("CREDIT", "hung", 1, "KEY", f"hung-{number}") +
+                               encode("BALANCE", f"hung-{number}", "FRESH"))
+            harness.wait_for(lambda: metric(self.daemon, "requests_in_flight") >= len(clients),
+                             what="the requests in flight")
+            self.assertEqual(self.stop(seconds=5), 0)
+            for client in clients:
+                text = b""
+                while more := client.recv(4096):
+                    text += more
+                self.assertRegex(text, rb"^-(UNKNOWN|UNAVAILABLE) [^\n]*\n-UNAVAILABLE ")
+
     def refuses_connections(self):
         try:
             self.connect().close()
