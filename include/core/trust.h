@@ -46,11 +46,12 @@ struct trust_status {
     const char *why;                  /* a constant phrase: what it waits for */
 };
 
-/* The links belong to the caller and must outlive the machine; their events are passed on below. */
+/* The links belong to the caller; their events are passed on below. */
 struct trust *trust_create(const struct trust_options *options, struct trust_view *view,
                            struct store_link *store, struct cache_link *cache,
                            const struct trust_hooks *hooks, void *ctx)
     __attribute__((warn_unused_result));
+/* Before or after the links are freed; with no further event passed on. The view is dropped. */
 void trust_free(struct trust *trust);
 
 void trust_tick(struct trust *trust);          /* the timer came */

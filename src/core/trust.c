@@ -37,16 +37,13 @@
 
 #include "base/attributes.h"
 #include "base/clock.h"
-#include "base/decimal.h"
 #include "base/log.h"
-#include "base/random.h"
 #include "core/leases.h"
+#include "core/opening.h"
 
-#define POLL_US 25000           /* between looks at the leases while an era closes */
-#define RETRY_US 100000         /* after a request that failed while the link stayed */
-#define OPEN_DELAY_FIRST 100000 /* after an era that did not last */
-#define OPEN_DELAY_MAX 2000000  /* T5 */
-#define SETTLED_US 5000000      /* an era that lasted so long forgives the ones before it */
+#define POLL_US 25000      /* between looks at the leases while an era closes */
+#define RETRY_US 100000    /* after a request that failed while the link stayed */
+#define SETTLED_US 5000000 /* an era that lasted so long forgives the ones before it */
 
 enum request {
     REQUEST_NONE,
@@ -58,8 +55,6 @@ enum request {
     REQUEST_EXPEL,
     REQUEST_LEAVE
 };
-
-enum opening { OPENING_NOT, OPENING_STAMP_READ, OPENING_STAMP_RAISE, OPENING_READY };
 
 struct trust {
     struct store_link *store;
@@ -86,7 +81,9 @@ struct trust {
     struct leases leases;
 
     /* trust */
-    uint64_t granted; /* 0: none */
+    uint64_t granted;            /* 0: none */
+    char stamp[CACHE_STAMP_MAX]; /* of the era granted */
+    bool checking;               /* the stamp in Redis is being read */
     int64_t valid_until_us;
     uint64_t dropped; /* the highest era dropped: never trusted again */
     int64_t renew_at_us;
@@ -97,14 +94,11 @@ struct trust {
     uint64_t waiting_ticket;
     uint64_t waiting_era;
 
-    /* opening (T5) */
-    enum opening opening;
-    struct store_era next;
-    int64_t open_at_us;
-    int64_t open_delay_us;
-    int64_t opened_us;
+    struct opening opening; /* T5 */
+    int64_t adopted_us;     /* when the present or last era was */
 
     bool stopping;
+    bool gone; /* trust_free was called: the last callback under way frees it */
     struct trust_status status;
 };
 
@@ -156,14 +150,13 @@ static void grant(struct trust *t, int64_t valid_until_us)
 {
     if (t->granted != t->row.id) {
         struct trust_era era = {.id = t->row.id};
-        int len = snprintf(era.stamp, sizeof era.stamp, "%llu:%s", (unsigned long long)t->row.id,
-                           t->row.nonce);
-        assert(len > 0 && (size_t)len < sizeof era.stamp);
+        opening_stamp(era.stamp, &t->row);
+        memcpy(t->stamp, era.stamp, sizeof t->stamp);
         set_redis(&era.redis, t->row.run_id, t->row.replid);
         trust_view_drop(t->view);
         trust_view_grant(t->view, &era, valid_until_us);
         t->granted = t->row.id;
-        t->opened_us = clock_boot_us();
+        t->adopted_us = clock_boot_us();
         t->status.adopted++;
         log_info("era-adopted", "era=%llu run_id=%s", (unsigned long long)t->row.id, t->row.run_id);
     } else {
@@ -219,7 +212,7 @@ static void absorb(struct trust *t, const struct store_era *row)
         drop(t, row->id);
     }
     if (row->state != ERA_DRAINED) {
-        t->opening = t->opening == OPENING_READY ? OPENING_NOT : t->opening;
+        opening_cancel(&t->opening);
     }
     settle_tickets(t);
 }
@@ -234,14 +227,52 @@ static void sending(struct trust *t, enum request request)
     t->sent_us = clock_boot_us();
 }
 
-static void request_over(struct trust *t, enum store_status status)
+/* Where the owner has let go: true, and freed once no callback can come any more. */
+static bool is_gone(struct trust *t)
+{
+    bool waiting = t->request != REQUEST_NONE || t->checking ||
+                   t->opening.stage == OPENING_STAMP_READ ||
+                   t->opening.stage == OPENING_STAMP_RAISE;
+    bool gone = t->gone;
+    if (gone && !waiting) {
+        free(t);
+    }
+    return gone;
+}
+
+/* False where the owner has let go. */
+static bool request_over(struct trust *t, enum store_status status)
 {
     t->request = REQUEST_NONE;
+    if (is_gone(t)) {
+        return false;
+    }
     if (status != STORE_OK) {
         t->renew_at_us = clock_boot_us() + RETRY_US;
-        if (t->opening == OPENING_READY) {
-            t->opening = OPENING_NOT;
-        }
+        opening_cancel(&t->opening);
+    }
+    return true;
+}
+
+/* T6 is checked by the workers at every batch; this is for a cache that nobody reads just now. */
+static void stamp_checked(void *arg, enum cache_status status, const char *stamp)
+{
+    struct trust *t = arg;
+    t->checking = false;
+    if (is_gone(t)) {
+        return;
+    }
+    if (status == CACHE_OK && t->granted != 0 && clock_boot_us() < t->valid_until_us &&
+        strcmp(stamp, t->stamp) != 0) {
+        trust_view_suspect(t->view, t->granted);
+    }
+}
+
+static void check_stamp(struct trust *t)
+{
+    if (t->granted != 0 && !t->checking && cache_link_is_up(t->cache)) {
+        t->checking = true;
+        cache_stamp_read(t->cache, stamp_checked, t);
     }
 }
 
@@ -250,7 +281,9 @@ static void renewed(void *arg, enum store_status status, const struct store_erro
 {
     struct trust *t = arg;
     (void)error;
-    request_over(t, status);
+    if (!request_over(t, status)) {
+        return;
+    }
     if (status == STORE_OK) { /* a synchronous-replication warning (LOCAL_ONLY) grants nothing */
         t->reported = t->redis_at_send;
         t->renew_at_us = t->sent_us + t->lease_us / 3;
@@ -259,6 +292,7 @@ static void renewed(void *arg, enum store_status status, const struct store_erro
         if (reply->era.state == ERA_OPEN && reply->era.id > t->dropped &&
             reply->era.timeline_current && !t->fenced) {
             grant(t, t->sent_us + t->lease_us);
+            check_stamp(t);
         } else if (t->granted != 0) {
             drop(t, t->granted);
         }
@@ -281,7 +315,9 @@ static void row_came(void *arg, enum store_status status, const struct store_err
 {
     struct trust *t = arg;
     enum request request = t->request;
-    request_over(t, status);
+    if (!request_over(t, status)) {
+        return;
+    }
     if (status == STORE_OK) {
         absorb(t, row);
         if (request == REQUEST_CLOSE && row->state != ERA_OPEN) {
@@ -289,9 +325,9 @@ static void row_came(void *arg, enum store_status status, const struct store_err
             log_info("era-closed", "era=%llu", (unsigned long long)row->id);
         }
         if (request == REQUEST_OPEN) {
-            t->opening = OPENING_NOT;
+            opening_cancel(&t->opening);
             t->renew_at_us = clock_boot_us();
-            if (row->state == ERA_OPEN && row->id == t->next.id) {
+            if (row->state == ERA_OPEN && row->id == t->opening.next.id) {
                 t->status.opened++;
                 log_info("era-opened", "era=%llu run_id=%s", (unsigned long long)row->id,
                          row->run_id);
@@ -322,14 +358,16 @@ static void send_drain(struct trust *t)
 static void send_open(struct trust *t)
 {
     sending(t, REQUEST_OPEN);
-    store_era_open(t->store, t->row.id, &t->next, row_came, t);
+    store_era_open(t->store, t->row.id, &t->opening.next, row_came, t);
 }
 
 static void expelled(void *arg, enum store_status status, const struct store_error *error)
 {
     struct trust *t = arg;
     (void)error;
-    request_over(t, status);
+    if (!request_over(t, status)) {
+        return;
+    }
     t->renew_at_us = clock_boot_us() + (status == STORE_OK ? 0 : RETRY_US);
     run(t);
 }
@@ -347,72 +385,22 @@ static void left(void *arg, enum store_status status, const struct store_error *
     struct trust *t = arg;
     (void)status;
     (void)error;
-    t->request = REQUEST_NONE;
-    t->hooks.stopped(t->ctx);
+    if (request_over(t, STORE_OK)) {
+        t->hooks.stopped(t->ctx);
+    }
 }
 
 /* --- T5: opening an era -----------------------------------------------------------------------*/
 
-static void stamp_raised(void *arg, enum cache_status status)
-{
-    struct trust *t = arg;
-    if (t->opening == OPENING_STAMP_RAISE) {
-        bool still = status == CACHE_OK && t->row.state == ERA_DRAINED;
-        t->opening = still ? OPENING_READY : OPENING_NOT;
-        if (!still) {
-            t->open_at_us = clock_boot_us() + RETRY_US;
-        }
-    }
-    run(t);
-}
-
-static void stamp_read(void *arg, enum cache_status status, const char *stamp)
-{
-    struct trust *t = arg;
-    if (status != CACHE_OK || t->row.state != ERA_DRAINED) {
-        t->opening = OPENING_NOT;
-        t->open_at_us = clock_boot_us() + RETRY_US;
-        run(t);
-        return;
-    }
-    /* A stamp that is not ours to read counts as none: raising it overwrites garbage. */
-    uint64_t there = 0;
-    if (decimal_parse_uint64(stamp, strcspn(stamp, ":"), &there) != DECIMAL_OK ||
-        there > CACHE_VERSION_MAX) {
-        there = 0;
-    }
-    uint64_t base = there > t->row.id ? there : t->row.id;
-    memset(&t->next, 0, sizeof t->next);
-    t->next.id = (base > t->dropped ? base : t->dropped) + 1;
-    t->next.state = ERA_OPEN;
-    snprintf(t->next.nonce, sizeof t->next.nonce, "%016llx", (unsigned long long)random_uint64());
-    snprintf(t->next.run_id, sizeof t->next.run_id, "%s", t->reported.run_id);
-    snprintf(t->next.replid, sizeof t->next.replid, "%s", t->reported.replid);
-    char next_stamp[CACHE_STAMP_MAX];
-    snprintf(next_stamp, sizeof next_stamp, "%llu:%s", (unsigned long long)t->next.id,
-             t->next.nonce);
-    t->opening = OPENING_STAMP_RAISE;
-    cache_stamp_raise(t->cache, next_stamp, stamp_raised, t);
-}
-
 static void consider_opening(struct trust *t, int64_t now)
 {
-    if (!t->row_known || t->row.state != ERA_DRAINED || t->opening != OPENING_NOT || t->stopping ||
-        t->fenced || !t->row.timeline_current || now < t->open_at_us ||
-        agreed_redis(t, now) == NULL) {
-        return;
+    const struct cache_identity *agreed = agreed_redis(t, now);
+    if (t->row_known && t->row.state == ERA_DRAINED && t->row.timeline_current && !t->fenced &&
+        !t->stopping && agreed != NULL) {
+        bool lasted = t->adopted_us != 0 && now - t->adopted_us >= SETTLED_US;
+        opening_begin(&t->opening, t->row.id > t->dropped ? t->row.id : t->dropped, agreed, lasted,
+                      now);
     }
-    bool lasted = t->opened_us != 0 && now - t->opened_us >= SETTLED_US + t->open_delay_us;
-    t->open_delay_us = lasted ? 0 : t->open_delay_us * 2;
-    if (t->open_delay_us == 0 && !lasted) {
-        t->open_delay_us = OPEN_DELAY_FIRST;
-    }
-    if (t->open_delay_us > OPEN_DELAY_MAX) {
-        t->open_delay_us = OPEN_DELAY_MAX;
-    }
-    t->open_at_us = now + random_jitter(t->open_delay_us);
-    t->opening = OPENING_STAMP_READ;
-    cache_stamp_read(t->cache, stamp_read, t);
 }
 
 /* --- what comes next --------------------------------------------------------------------------*/
@@ -458,7 +446,7 @@ static void start_next(struct trust *t, int64_t now)
         send_drain(t);
     } else if (now >= t->renew_at_us) {
         send_renew(t);
-    } else if (t->opening == OPENING_READY) {
+    } else if (t->opening.stage == OPENING_READY && t->row.state == ERA_DRAINED) {
         send_open(t);
     } else if (silent != NULL && t->row_known && t->row.state == ERA_DRAINED) {
         send_expel(t, silent);
@@ -511,9 +499,9 @@ static int64_t next_wake(const struct trust *t, int64_t now)
     if (t->row_known && t->row.state == ERA_CLOSING && at > now + POLL_US) {
         at = now + POLL_US;
     }
-    if (t->row_known && t->row.state == ERA_DRAINED && t->opening == OPENING_NOT &&
-        t->open_at_us > now && t->open_at_us < at) {
-        at = t->open_at_us;
+    if (t->row_known && t->row.state == ERA_DRAINED && t->opening.stage == OPENING_IDLE &&
+        t->opening.not_before_us > now && t->opening.not_before_us < at) {
+        at = t->opening.not_before_us;
     }
     if (t->valid_until_us > now && t->valid_until_us < at) {
         at = t->valid_until_us;
@@ -545,6 +533,13 @@ static void run(struct trust *t)
     t->hooks.need_timer(t->ctx, next_wake(t, now));
 }
 
+static void opening_changed(void *ctx)
+{
+    if (!is_gone(ctx)) {
+        run(ctx);
+    }
+}
+
 /* --- the interface ----------------------------------------------------------------------------*/
 
 struct trust *trust_create(const struct trust_options *options, struct trust_view *view,
@@ -564,6 +559,9 @@ struct trust *trust_create(const struct trust_options *options, struct trust_vie
     snprintf(t->incarnation, sizeof t->incarnation, "%s", options->incarnation);
     t->lease_us = options->lease_us;
     t->leases.wait_us = options->lease_us + options->lease_us / 10;
+    t->opening.cache = cache;
+    t->opening.changed = opening_changed;
+    t->opening.ctx = t;
     t->status.why = "";
     run(t);
     return t;
@@ -573,7 +571,8 @@ void trust_free(struct trust *trust)
 {
     if (trust != NULL) {
         trust_view_drop(trust->view);
-        free(trust);
+        trust->gone = trust->opening.abandoned = true;
+        (void)is_gone(trust);
     }
 }
 
@@ -589,8 +588,8 @@ void trust_wake(struct trust *trust)
 
 void trust_links_changed(struct trust *trust)
 {
-    if (!store_link_is_up(trust->store) && trust->opening == OPENING_READY) {
-        trust->opening = OPENING_NOT;
+    if (!store_link_is_up(trust->store)) {
+        opening_cancel(&trust->opening);
     }
     trust->renew_at_us = clock_boot_us(); /* to learn, or to tell which Redis is verified now */
     run(trust);

@@ -131,8 +131,8 @@ static int index_find(const struct chunk *chunk, const struct account_id *id)
 
 static void read_rows(struct chunk *chunk, size_t count, store_accounts_fn *done)
 {
-    chunk->read = (struct job_read){
-        .ids = chunk->id_list, .count = count, .done = done, .arg = chunk};
+    chunk->read =
+        (struct job_read){.ids = chunk->id_list, .count = count, .done = done, .arg = chunk};
     index_build(chunk);
     job_read_accounts(chunk->job, &chunk->read);
 }
@@ -171,6 +171,15 @@ void chunk_read(struct chunk *chunk, chunk_fn *done)
 
 /* --- refill: rule T9 --------------------------------------------------------------------------*/
 
+/* The stamp is another, or this is no master any more: nobody may believe the era (FENCE). */
+static enum chunk_end refill_end(struct chunk *chunk, enum cache_status status)
+{
+    if (status == CACHE_REFUSED || status == CACHE_MOVED) {
+        trust_view_suspect(chunk->job->view, chunk->refill_era.id);
+    }
+    return cache_end(status);
+}
+
 static void on_filled(void *arg, enum cache_status status)
 {
     struct chunk *chunk = arg;
@@ -178,7 +187,7 @@ static void on_filled(void *arg, enum cache_status status)
     if (status == CACHE_OK) {
         chunk->written = chunk->entry_count;
     }
-    finish(chunk, cache_end(status));
+    finish(chunk, refill_end(chunk, status));
 }
 
 static void on_refill_read(void *arg, enum store_status status, const struct store_error *error,
@@ -208,7 +217,7 @@ static void on_tokens(void *arg, enum cache_status status)
     size_t held = 0;
 
     if (status != CACHE_OK) {
-        finish(chunk, cache_end(status));
+        finish(chunk, refill_end(chunk, status));
         return;
     }
     for (size_t i = 0; i < chunk->entry_count; i++) {

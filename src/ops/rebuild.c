@@ -26,12 +26,12 @@
 #include "ops/orphans.h"
 #include "ops/rebuild_record.h"
 
-#define REBUILD_SLOTS 3               /* one at the store, one at the cache, one between them */
+#define REBUILD_SLOTS 3 /* one at the store, one at the cache, one between them */
 #define REBUILD_PATIENCE_US (INT64_C(60) * 1000 * 1000)
 #define REBUILD_RETRY_US (100 * 1000) /* before a chunk is tried again */
 #define REBUILD_RECORD_US (1000 * 1000)
-#define REBUILD_BROKEN_MAX 10         /* errors of the cache in a row */
-#define REBUILD_SLOW_US (50 * 1000)   /* a look this slow: Redis has other things to do */
+#define REBUILD_BROKEN_MAX 10       /* errors of the cache in a row */
+#define REBUILD_SLOW_US (50 * 1000) /* a look this slow: Redis has other things to do */
 #define FAR_FUTURE_US INT64_MAX
 
 enum slot_step { SLOT_FREE, SLOT_PAGING, SLOT_WAITING, SLOT_LOOKING, SLOT_REFILLING };
@@ -60,7 +60,7 @@ struct rebuild {
     bool at_store; /* a page or a record is under way */
     bool end;      /* the last page has been read */
     bool over;
-    int broken;    /* errors of the cache in a row */
+    int broken; /* errors of the cache in a row */
     enum job_result outcome;
     struct rebuild_record record;
 };
@@ -82,8 +82,7 @@ static void slot_again(struct slot *slot, enum chunk_end end)
     slot->step = SLOT_WAITING;
     slot->retry_at_us = clock_boot_us() + REBUILD_RETRY_US;
     if (end == CHUNK_BROKEN && ++r->broken >= REBUILD_BROKEN_MAX) {
-        end_with(r, job_fail(r->job, JOB_FAILED,
-                             "Redis answers with errors: is its memory full?"));
+        end_with(r, job_fail(r->job, JOB_FAILED, "Redis answers with errors: is its memory full?"));
     }
 }
 
@@ -150,6 +149,9 @@ static void on_looked(struct chunk *chunk, enum chunk_end end)
     bool same_era = strcmp(chunk->stamp, slot->era.stamp) == 0;
 
     r->slow = clock_boot_us() - slot->looked_at_us > REBUILD_SLOW_US;
+    if (end == CHUNK_DONE && !same_era && !r->options->dry_run) {
+        trust_view_suspect(r->job->view, slot->era.id); /* flushed or rewound: FENCE */
+    }
     if (end != CHUNK_DONE || (!same_era && !r->options->dry_run)) {
         slot_again(slot, end == CHUNK_DONE ? CHUNK_AGAIN : end);
         return;
@@ -379,8 +381,7 @@ static enum job_result drop_orphans(void *ctx, struct chunk *suspects)
 
 static enum job_result rebuild_all(struct rebuild *r)
 {
-    const struct orphans_options orphans = {
-        .era = trusted_era, .found = drop_orphans, .ctx = r};
+    const struct orphans_options orphans = {.era = trusted_era, .found = drop_orphans, .ctx = r};
     enum job_result end = walk(r);
 
     return end == JOB_OK ? orphans_scan(r->job, &orphans) : end;
@@ -412,7 +413,8 @@ static void take_era(void *arg, const struct store_rows *rows)
     const char *state = rows->value(rows, 0, 2);
 
     *era = (struct trust_era){0};
-    if (strcmp(state, "open") == 0 && decimal_parse_uint64(id, strlen(id), &era->id) == DECIMAL_OK) {
+    if (strcmp(state, "open") == 0 &&
+        decimal_parse_uint64(id, strlen(id), &era->id) == DECIMAL_OK) {
         snprintf(era->stamp, sizeof era->stamp, "%s:%s", id, nonce);
     }
 }

@@ -312,12 +312,10 @@ void control_free(struct control *control)
     if (control == NULL) {
         return;
     }
-    /* A request in flight calls the trust machine back, which looks at both of its links: the one
-     * on a store that hangs is the one that is likely. */
     control->ending = true;
+    trust_free(control->trust); /* first: it looks at both links when a request of its ends */
     store_link_free(control->store);
     cache_link_free(control->cache);
-    trust_free(control->trust);
     event_free(control->trust_timer);
     event_free(control->tick_timer);
     loop_wake_close(&control->wake);
