@@ -26,8 +26,9 @@ struct opening {
     void (*changed)(void *ctx); /* the stage went on, by a callback */
     void *ctx;
     enum opening_stage stage;
-    bool abandoned; /* its owner is going: nothing more is written */
-    uint64_t above; /* next.id is above this, and above the stamp in Redis */
+    bool abandoned;   /* its owner is going: nothing more is written */
+    uint64_t above;   /* next.id is above this, and above the stamp in Redis */
+    uint64_t another; /* a stamp above the row: another daemon is between its two halves */
     struct store_era next;
     int64_t not_before_us; /* of the next attempt */
     int64_t delay_us;

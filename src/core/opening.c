@@ -50,6 +50,13 @@ static void stamp_read(void *arg, enum cache_status status, const char *stamp)
         there > CACHE_VERSION_MAX) {
         there = 0;
     }
+    /* Overwriting the stamp of an opening under way would only spoil that era: it gets its time. */
+    if (there > opening->above && there != opening->another) {
+        opening->another = there;
+        fail(opening);
+        opening->changed(opening->ctx);
+        return;
+    }
     struct store_era *next = &opening->next;
     next->id = (there > opening->above ? there : opening->above) + 1;
     next->state = ERA_OPEN;
