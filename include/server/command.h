@@ -41,7 +41,7 @@ struct command_argument {
 };
 
 struct command {
-    const char *name; /* lower case; of a subcommand "client|list" */
+    const char *name;               /* lower case; of a subcommand "client|list" */
     void (*run)(struct call *call); /* NULL: a container without an own meaning */
     int arity; /* words with the name (and the subcommand's); negative: at least so many */
     enum command_class class;

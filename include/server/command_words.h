@@ -9,12 +9,12 @@
 #include "server/command_args.h"
 #include "server/reply.h"
 
-bool word_account(struct call *call, const struct resp_slice *word, struct account_id *id)
-    MUST_CHECK;
+bool word_account(struct call *call, const struct resp_slice *word,
+                  struct account_id *id) MUST_CHECK;
 
 /* Options behind the first `skip` words of the command. */
-bool word_options(struct call *call, struct options *options, unsigned allowed, size_t skip)
-    MUST_CHECK;
+bool word_options(struct call *call, struct options *options, unsigned allowed,
+                  size_t skip) MUST_CHECK;
 
 /* An option's number from low on; *value stays where the option was not given. `what` names it. */
 bool word_number(struct call *call, const struct options *options, enum option option,

@@ -66,5 +66,4 @@ void command_reverse(struct call *call);
 void command_setfloor(struct call *call);
 void command_transfer(struct call *call);
 
-
 #endif

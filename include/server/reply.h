@@ -52,10 +52,10 @@ struct reply {
     /* Adds the request's words. NULL: none but the name. */
     void (*describe)(const struct reply *reply, const void *answer, struct slowlog_entry *entry);
     enum reply_grade grade;
-    struct buffer text; /* a text slot's, or an answer that had to be encoded before its turn */
-    void *memory;       /* owned; freed with the reply */
-    size_t count;       /* MGET, EXISTS: accounts; text slots: bytes in session->text_bytes */
-    size_t left;        /* accounts that have not been answered */
+    struct buffer text;    /* a text slot's, or an answer that had to be encoded before its turn */
+    void *memory;          /* owned; freed with the reply */
+    size_t count;          /* MGET, EXISTS: accounts; text slots: bytes in session->text_bytes */
+    size_t left;           /* accounts that have not been answered */
     size_t extra;          /* EXISTS: system accounts */
     struct read_item read; /* GET, BALANCE */
 };

@@ -48,9 +48,9 @@ struct session_group {
     struct pool *replies;
     struct command_stats *stats;
     struct event *sweep;
-    int64_t now_us;    /* of this turn's answers, for latencies; 0: not read yet */
+    int64_t now_us;     /* of this turn's answers, for latencies; 0: not read yet */
     uint32_t in_flight; /* requests of all sessions */
-    char *scratch;     /* LIMIT_SESSION_READ_BYTES: what one recv() brought */
+    char *scratch;      /* LIMIT_SESSION_READ_BYTES: what one recv() brought */
 };
 
 struct session {
@@ -67,10 +67,10 @@ struct session {
 
     struct resp_parser parser;
     struct resp_args args;
-    struct buffer in;            /* received and not yet parsed; the held command's bytes */
-    bool held;                   /* a command is parsed and waits: its args are offsets into in */
-    size_t held_len;             /* bytes of it */
-    int64_t turn_us;             /* when the requests being parsed began to count: deadlines */
+    struct buffer in; /* received and not yet parsed; the held command's bytes */
+    bool held;        /* a command is parsed and waits: its args are offsets into in */
+    size_t held_len;  /* bytes of it */
+    int64_t turn_us;  /* when the requests being parsed began to count: deadlines */
 
     struct reply *head, *tail; /* replies that are not written out yet, in order */
     size_t text_bytes;         /* of the text slots among them */
@@ -83,7 +83,7 @@ struct session {
     int64_t over_us;        /* since when the output has been over its cap; 0: it is not */
     int64_t linger_us;      /* since when it lingers */
 
-    int protocol; /* 2 or 3 */
+    int protocol;  /* 2 or 3 */
     bool stale_ok; /* CLIENT STALE yes */
     bool authenticated;
     enum config_role role; /* once authenticated */

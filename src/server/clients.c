@@ -74,8 +74,7 @@ bool clients_name_ok(const char *text, size_t len)
 
 static bool same(const char *text, const char *wanted, size_t wanted_len)
 {
-    return wanted == NULL ||
-           (strlen(text) == wanted_len && memcmp(text, wanted, wanted_len) == 0);
+    return wanted == NULL || (strlen(text) == wanted_len && memcmp(text, wanted, wanted_len) == 0);
 }
 
 static bool is_meant(const struct client *client, const struct client_filter *filter)
@@ -120,8 +119,7 @@ void clients_describe(const struct client *client, int64_t now_us, struct buffer
 void clients_list(const struct client_filter *filter, int64_t now_us, struct buffer *out)
 {
     lock();
-    LIST_EACH(&clients.all, link)
-    {
+    LIST_EACH(&clients.all, link) {
         const struct client *client = LIST_ENTRY(link, struct client, link);
         if (is_meant(client, filter)) {
             describe(client, now_us, out);
@@ -136,8 +134,7 @@ size_t clients_kill(const struct client_filter *filter, uint64_t *workers)
 
     *workers = 0;
     lock();
-    LIST_EACH(&clients.all, link)
-    {
+    LIST_EACH(&clients.all, link) {
         struct client *client = LIST_ENTRY(link, struct client, link);
         if (is_meant(client, filter)) {
             atomic_store_explicit(&client->killed, true, memory_order_relaxed);

@@ -97,8 +97,7 @@ int command_index(const struct command *command)
 
 bool command_arity_fits(const struct command *command, size_t words)
 {
-    return command->arity >= 0 ? words == (size_t)command->arity
-                               : words >= (size_t)-command->arity;
+    return command->arity >= 0 ? words == (size_t)command->arity : words >= (size_t)-command->arity;
 }
 
 const struct command *command_resolve(const struct resp_slice *args, size_t count)

@@ -136,8 +136,7 @@ static const struct command *find_named(const struct resp_slice *name)
     }
     size_t len = (size_t)(bar - name->data);
     const struct command *container = command_find(name->data, len);
-    return container == NULL ? NULL
-                             : command_find_sub(container, bar + 1, name->len - len - 1);
+    return container == NULL ? NULL : command_find_sub(container, bar + 1, name->len - len - 1);
 }
 
 void command_command_info(struct call *call)
@@ -261,7 +260,8 @@ static bool has_category(const struct command *command, const struct resp_slice 
 
     for (size_t i = 0; i < words.count; i++) {
         const char *word = words.items[i] + 1; /* without the @ */
-        if (strlen(word) == category->len && strncasecmp(word, category->data, category->len) == 0) {
+        if (strlen(word) == category->len &&
+            strncasecmp(word, category->data, category->len) == 0) {
             return true;
         }
     }

@@ -25,8 +25,7 @@ static void one_done(struct read_item *item)
     reply_finish(item->owner);
 }
 
-static void describe_one(const struct reply *reply, const void *answer,
-                         struct slowlog_entry *entry)
+static void describe_one(const struct reply *reply, const void *answer, struct slowlog_entry *entry)
 {
     (void)answer;
     describe_account(entry, &reply->read.id);
@@ -52,8 +51,7 @@ static enum reply_grade one_grade(const struct reply *reply)
     return reply->read.answer == READ_STALE ? REPLY_STALE : REPLY_FINE;
 }
 
-static enum reply_grade encode_get(struct reply *reply, const void *answer,
-                                   struct resp_writer *out)
+static enum reply_grade encode_get(struct reply *reply, const void *answer, struct resp_writer *out)
 {
     enum outcome outcome = encode_read_outcome(&reply->read, reply->session->stale_ok);
 
@@ -189,8 +187,7 @@ void command_balance(struct call *call)
                       OPTION_BIT(OPTION_FRESH) | OPTION_BIT(OPTION_MINVERSION) |
                           OPTION_BIT(OPTION_MAXAGE),
                       2) ||
-        !word_number(call, &options, OPTION_MINVERSION, "MINVERSION", 0, INT64_MAX,
-                     &min_version) ||
+        !word_number(call, &options, OPTION_MINVERSION, "MINVERSION", 0, INT64_MAX, &min_version) ||
         !word_number(call, &options, OPTION_MAXAGE, "MAXAGE", 0, INT64_MAX, &max_age_ms)) {
         return;
     }

@@ -228,8 +228,8 @@ void command_slowlog_get(struct call *call)
         call_error(call, "ERR", "count should be greater than or equal to -1");
         return;
     }
-    size_t room = wanted < 0 || wanted > LIMIT_SLOWLOG_ENTRIES ? LIMIT_SLOWLOG_ENTRIES
-                                                               : (size_t)wanted;
+    size_t room =
+        wanted < 0 || wanted > LIMIT_SLOWLOG_ENTRIES ? LIMIT_SLOWLOG_ENTRIES : (size_t)wanted;
     struct slowlog_entry *entries = calloc(room + 1, sizeof *entries);
     if (entries == NULL) {
         call_error(call, "BUSY", "out of memory; try again after a while");

@@ -116,8 +116,7 @@ void command_stats_sum(int index, struct command_total *total, struct histogram 
     memset(total, 0, sizeof *total);
     histogram_reset(latency);
     lock();
-    LIST_EACH(&stats_register.all, link)
-    {
+    LIST_EACH(&stats_register.all, link) {
         struct command_count *row = row_of(LIST_ENTRY(link, struct command_stats, link), index);
         struct histogram *own = atomic_load_explicit(&row->latency, memory_order_acquire);
         total->calls += metrics_counter(&row->calls);

@@ -7,11 +7,13 @@
 #include "server/command.h"
 #include "server/handlers.h"
 
+/* Rows read best as they were laid out: */
+/* clang-format off */
+
 /* Arities count the command's own name, and a subcommand's. */
 #define AT_LEAST(words) (-(words))
 
 #define ARGUMENTS(...) ((const struct command_argument[]){__VA_ARGS__, {.name = NULL}})
-#define SUBCOMMANDS(...) ((const struct command[]){__VA_ARGS__, {.name = NULL}})
 
 #define WORD(word, kind) {.name = (word), .type = (kind)}
 #define WORDS(word, kind) {.name = (word), .type = (kind), .flags = ARGUMENT_MULTIPLE}
@@ -233,6 +235,8 @@ static const struct command table[] = {
      .summary = "Moves an amount from one account to another of the same asset.",
      .arguments = ARGUMENTS(WORD("from", "key"), WORD("to", "key"), AMOUNT, KEY, MEMO)},
 };
+
+/* clang-format on */
 
 size_t command_count(void)
 {

@@ -122,8 +122,7 @@ static bool take_floor(struct call *call, const struct resp_slice *word, int64_t
 }
 
 /* KEY and MEMO, where they were given; mutation_check() misses a KEY that is needed. */
-static bool take_key_and_memo(struct call *call, const struct options *options,
-                              struct mutation *m)
+static bool take_key_and_memo(struct call *call, const struct options *options, struct mutation *m)
 {
     const struct resp_slice *key = options_value(options, OPTION_KEY);
     const struct resp_slice *memo = options_value(options, OPTION_MEMO);
@@ -256,9 +255,10 @@ void command_mtransfer(struct call *call)
     }
     struct mutation *m = &item->posting.mutation;
     const struct resp_slice *key = &call->args[2];
-    bool ok = resp_slice_is(&call->args[1], "KEY")
-                  ? fits(call, mutation_set_key(m, key->data, key->len))
-                  : fits(call, "syntax error: MTRANSFER KEY key from to amount [from to amount ...]");
+    bool ok =
+        resp_slice_is(&call->args[1], "KEY")
+            ? fits(call, mutation_set_key(m, key->data, key->len))
+            : fits(call, "syntax error: MTRANSFER KEY key from to amount [from to amount ...]");
     ok = ok && take_legs(call, call->args + 3, call->count - 3, m);
     submit(call, item, ok);
 }
@@ -297,8 +297,8 @@ void command_setfloor(struct call *call)
     }
     struct mutation *m = &item->posting.mutation;
     bool ok = word_account(call, &call->args[1], &m->account) &&
-              take_floor(call, &call->args[2], &m->amount) &&
-              take_options(call, &options, 0, 3, m);
+              take_floor(call, &call->args[2], &m->amount) && take_options(call, &options, 0, 3, m);
+    m->has_amount = true;
     submit(call, item, ok);
 }
 
@@ -311,7 +311,7 @@ void command_close(struct call *call)
         return;
     }
     struct mutation *m = &item->posting.mutation;
-    bool ok = word_account(call, &call->args[1], &m->account) &&
-              take_options(call, &options, 0, 2, m);
+    bool ok =
+        word_account(call, &call->args[1], &m->account) && take_options(call, &options, 0, 2, m);
     submit(call, item, ok);
 }

@@ -59,8 +59,7 @@ static void show_server(const struct info *info)
 static void show_clients(const struct info *info)
 {
     line_count(info, "connected_clients", clients_count());
-    line_count(info, "requests_in_flight",
-               (uint64_t)metrics_gauge(&info->sum->requests_in_flight));
+    line_count(info, "requests_in_flight", (uint64_t)metrics_gauge(&info->sum->requests_in_flight));
     line_count(info, "output_buffer_bytes", (uint64_t)metrics_gauge(&info->sum->output_bytes));
 }
 
@@ -225,16 +224,11 @@ static const struct {
     bool by_default; /* else only by name, or with `everything` */
     void (*show)(const struct info *info);
 } sections[] = {
-    {"Server", true, show_server},
-    {"Clients", true, show_clients},
-    {"Memory", true, show_memory},
-    {"Persistence", true, show_persistence},
-    {"Stats", true, show_stats},
-    {"Replication", true, show_replication},
-    {"Store", true, show_store},
-    {"Cache", true, show_cache},
-    {"Trust", true, show_trust},
-    {"Commandstats", false, show_commands},
+    {"Server", true, show_server},    {"Clients", true, show_clients},
+    {"Memory", true, show_memory},    {"Persistence", true, show_persistence},
+    {"Stats", true, show_stats},      {"Replication", true, show_replication},
+    {"Store", true, show_store},      {"Cache", true, show_cache},
+    {"Trust", true, show_trust},      {"Commandstats", false, show_commands},
     {"Metrics", false, show_metrics},
 };
 

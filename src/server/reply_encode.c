@@ -23,11 +23,10 @@ static const char *happened(enum outcome outcome)
 
 void encode_refusal(struct resp_writer *out, enum outcome outcome, const char *detail)
 {
-    resp_error(out, outcome_word(outcome), "%s; %s; %s",
-               detail[0] != '\0' ? detail : happened(outcome),
-               outcome == OUTCOME_UNKNOWN ? "it may or may not have been applied"
-                                          : "nothing was applied",
-               outcome_advice(outcome));
+    resp_error(
+        out, outcome_word(outcome), "%s; %s; %s", detail[0] != '\0' ? detail : happened(outcome),
+        outcome == OUTCOME_UNKNOWN ? "it may or may not have been applied" : "nothing was applied",
+        outcome_advice(outcome));
 }
 
 enum reply_grade encode_read_error(struct resp_writer *out, enum outcome outcome)

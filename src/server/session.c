@@ -235,6 +235,6 @@ void session_close(struct session *session, enum session_end end)
     worker->session_count--;
     metrics_set(&worker->metrics->clients, worker->session_count);
     count_end(worker->metrics, end);
-    log_debug("client-closed", "id=%llu addr=%s reason=%s",
-              (unsigned long long)session->client.id, session->client.address, end_words[end]);
+    log_debug("client-closed", "id=%llu addr=%s reason=%s", (unsigned long long)session->client.id,
+              session->client.address, end_words[end]);
 }

@@ -38,8 +38,7 @@ struct session_group *session_group_create(struct worker *worker)
 /* What is closed and has nothing in flight can go: no event and no engine knows it any more. */
 static void free_closed(struct session_group *group)
 {
-    LIST_EACH(&group->closed, link)
-    {
+    LIST_EACH(&group->closed, link) {
         struct session *session = LIST_ENTRY(link, struct session, link);
         if (session->in_flight == 0) {
             list_unlink(link);
@@ -104,8 +103,7 @@ static void sweep_session(struct session *session, int64_t now_us)
 {
     const struct config *config = session->worker->config;
     int64_t idle_us = config->limits.idle_timeout_ms * 1000;
-    int64_t active_us =
-        atomic_load_explicit(&session->client.active_us, memory_order_relaxed);
+    int64_t active_us = atomic_load_explicit(&session->client.active_us, memory_order_relaxed);
 
     if (session->took_output || session->in_flight > 0) {
         session->took_output = false;
@@ -133,8 +131,7 @@ static void sweep_due(int fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    LIST_EACH(&group->open, link)
-    {
+    LIST_EACH(&group->open, link) {
         struct session *session = LIST_ENTRY(link, struct session, link);
         output_bytes += (int64_t)session->out.len;
         sweep_session(session, now_us);
@@ -147,8 +144,7 @@ static void sweep_due(int fd, short what, void *arg)
 
 void session_close_killed(struct session_group *group)
 {
-    LIST_EACH(&group->open, link)
-    {
+    LIST_EACH(&group->open, link) {
         struct session *session = LIST_ENTRY(link, struct session, link);
         if (atomic_load_explicit(&session->client.killed, memory_order_relaxed)) {
             session_close(session, SESSION_END_KILLED);
@@ -160,8 +156,7 @@ void session_close_killed(struct session_group *group)
 
 void session_drain_all(struct worker *worker)
 {
-    LIST_EACH(&worker->group->open, link)
-    {
+    LIST_EACH(&worker->group->open, link) {
         struct session *session = LIST_ENTRY(link, struct session, link);
         if (session->state == SESSION_OPEN) {
             session->end = SESSION_END_SHUTDOWN;
@@ -174,8 +169,7 @@ void session_drain_all(struct worker *worker)
 
 void session_close_all(struct worker *worker, enum session_end end)
 {
-    LIST_EACH(&worker->group->open, link)
-    {
+    LIST_EACH(&worker->group->open, link) {
         session_close(LIST_ENTRY(link, struct session, link), end);
     }
 }

@@ -80,8 +80,8 @@ static size_t parse(struct session *session, char *data, size_t len)
 
     while (used < len && may_parse(session)) {
         size_t consumed = 0;
-        enum resp_result result = resp_parse(&session->parser, data + used, len - used,
-                                             &session->args, &consumed);
+        enum resp_result result =
+            resp_parse(&session->parser, data + used, len - used, &session->args, &consumed);
         if (result == RESP_PROTOCOL_ERROR) {
             end_broken(session, session->parser.error);
             return len;
