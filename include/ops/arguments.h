@@ -27,7 +27,7 @@ struct argument {
     const char *name; /* without its dashes */
     char letter;      /* 0: none */
     enum argument_type type;
-    size_t offset;    /* of the field in the struct of its set */
+    size_t offset;     /* of the field in the struct of its set */
     const char *value; /* what --help calls the value: "FILE"; NULL for flags */
     const char *help;
     int64_t min, max; /* ARGUMENT_INT */
@@ -50,9 +50,9 @@ struct argument_words {
  * Reads argv[0..argc-1] (no program name). With first_word_ends, everything from the first word on
  * is left alone and becomes words, options too. False with err set: a sentence for the user.
  */
-bool arguments_parse(const struct argument_set *sets, size_t set_count, int argc,
-                     char *const *argv, bool first_word_ends, struct argument_words *words,
-                     char *err, size_t errlen) MUST_CHECK;
+bool arguments_parse(const struct argument_set *sets, size_t set_count, int argc, char *const *argv,
+                     bool first_word_ends, struct argument_words *words, char *err,
+                     size_t errlen) MUST_CHECK;
 
 /* Appends a line an option, aligned. */
 void arguments_help(const struct argument *rows, size_t count, struct buffer *out);

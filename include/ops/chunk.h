@@ -50,8 +50,8 @@ struct chunk {
     struct cache_fill_entry entries[CHUNK_ACCOUNTS_MAX];
     const struct account_id *id_list[CHUNK_ACCOUNTS_MAX];
     struct cache_lookup *look_list[CHUNK_ACCOUNTS_MAX];
-    bool waiting;       /* in chunk_take */
-    enum chunk_end end; /* of the step that was waited for */
+    bool waiting;                /* in chunk_take */
+    enum chunk_end end;          /* of the step that was waited for */
     uint16_t slots[CHUNK_SLOTS]; /* index by id into what is being read: position + 1 */
 };
 
@@ -75,8 +75,8 @@ void chunk_refill(struct chunk *chunk, const struct trust_era *era, chunk_fn *do
  * Takes a step (chunk_look or chunk_read) and waits for it, again and again while links are lost,
  * for up to the job's patience. Not from a callback.
  */
-enum job_result chunk_take(struct chunk *chunk, void (*step)(struct chunk *chunk, chunk_fn *done))
-    MUST_CHECK;
+enum job_result chunk_take(struct chunk *chunk,
+                           void (*step)(struct chunk *chunk, chunk_fn *done)) MUST_CHECK;
 /* The same for a refill, under whatever era is trusted; the job must have its lease. */
 enum job_result chunk_take_refill(struct chunk *chunk) MUST_CHECK;
 

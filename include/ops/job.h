@@ -43,13 +43,13 @@ enum job_store { JOB_STORE_WHOLE, JOB_STORE_BARE /* whatever is in it (store/bar
 struct job {
     const struct config *config;
     struct event_base *base;
-    struct store_link *store;  /* of job_query and pages */
-    struct store_link *reader; /* of job_read_accounts; NULL for a bare store */
-    struct cache_link *cache;  /* NULL before job_open_cache */
+    struct store_link *store;     /* of job_query and pages */
+    struct store_link *reader;    /* of job_read_accounts; NULL for a bare store */
+    struct cache_link *cache;     /* NULL before job_open_cache */
     char runner[JOB_RUNNER_ROOM]; /* "host:pid" */
-    int64_t patience_us;       /* how long to wait for a server that is away */
+    int64_t patience_us;          /* how long to wait for a server that is away */
     bool interrupted;
-    uint64_t store_downs;      /* how often the store's link was lost: session locks went with it */
+    uint64_t store_downs; /* how often the store's link was lost: session locks went with it */
     char error[JOB_ERROR_ROOM]; /* why the last call failed: a sentence */
 
     /* --- job.c's own --- */
@@ -126,6 +126,9 @@ void job_read_accounts(struct job *job, struct job_read *read);
 enum job_result job_take_lease(struct job *job) MUST_CHECK;
 /* Whether values may be written now, and under which era. */
 bool job_trusts(struct job *job, struct trust_era *era);
+/* Redis does not bear the stamp of this era: it is closed if it is still open, and the next one is
+ * opened on what Redis is now. */
+void job_suspect(struct job *job, uint64_t era);
 /* Waits until job_trusts. */
 enum job_result job_await_trust(struct job *job, struct trust_era *era) MUST_CHECK;
 /* Why it does not trust, a phrase. */

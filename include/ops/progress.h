@@ -11,8 +11,8 @@
 #include <stdio.h>
 
 struct progress {
-    FILE *out;        /* NULL: quiet */
-    bool terminal;    /* a bar that is drawn over; else lines */
+    FILE *out;     /* NULL: quiet */
+    bool terminal; /* a bar that is drawn over; else lines */
     bool color;
     const char *what; /* "import" */
     const char *unit; /* "rows" */

@@ -25,7 +25,7 @@ struct rebuild_result {
     uint64_t dropped;  /* values in the cache of accounts that do not exist */
     uint64_t era;
     double seconds;
-    bool joined;       /* it is the result of another one that was waited for */
+    bool joined; /* it is the result of another one that was waited for */
     char runner[JOB_RUNNER_ROOM];
 };
 

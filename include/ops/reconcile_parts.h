@@ -5,9 +5,10 @@
 #include "ops/chunk.h"
 #include "ops/reconcile.h"
 
-#define RECONCILE_AGAIN_US (100 * 1000) /* between two looks at a difference: twice as long as a
+#define RECONCILE_AGAIN_US                                                                         \
+    (100 * 1000)          /* between two looks at a difference: twice as long as a
                                            publish may take before the era is closed over it */
-#define RECONCILE_LOOKS 3               /* at a difference, before it is reported */
+#define RECONCILE_LOOKS 3 /* at a difference, before it is reported */
 
 struct reconcile {
     struct job *job;
@@ -17,8 +18,8 @@ struct reconcile {
 };
 
 /* Counts, records and shows one difference. */
-enum job_result reconcile_note(struct reconcile *r, const struct reconcile_finding *finding)
-    MUST_CHECK;
+enum job_result reconcile_note(struct reconcile *r,
+                               const struct reconcile_finding *finding) MUST_CHECK;
 
 /* The store's own books: src/ops/reconcile_store.c. */
 enum job_result reconcile_journal(struct reconcile *r) MUST_CHECK;

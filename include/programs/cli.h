@@ -45,14 +45,14 @@ struct cli {
 /* A row of the table of subcommands. */
 struct cli_command {
     const char *name;
-    const char *synopsis; /* behind the name */
-    const char *summary;  /* one line, in the list */
-    const char *details;  /* paragraphs for its --help, or NULL */
+    const char *synopsis;     /* behind the name */
+    const char *summary;      /* one line, in the list */
+    const char *details;      /* paragraphs for its --help, or NULL */
     int words_min, words_max; /* words_max -1: any number */
     const struct argument *options;
     size_t option_count;
-    size_t options_size;      /* of the struct that they fill */
-    const void *defaults;     /* the struct's content before; NULL: zeroes */
+    size_t options_size;  /* of the struct that they fill */
+    const void *defaults; /* the struct's content before; NULL: zeroes */
     enum cli_exit (*run)(struct cli *cli);
 };
 

@@ -19,9 +19,9 @@
 
 struct client {
     const struct config *config;
-    redisContext *context; /* NULL: not connected */
+    redisContext *context;         /* NULL: not connected */
     char error[CLIENT_ERROR_ROOM]; /* why the last call failed */
-    bool refused; /* it was not the network: NOAUTH, WRONGPASS and the like */
+    bool refused;                  /* it was not the network: NOAUTH, WRONGPASS and the like */
 };
 
 void client_init(struct client *client, const struct config *config);

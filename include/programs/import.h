@@ -44,12 +44,12 @@ enum import_end {
 
 struct import_result {
     enum import_end end;
-    uint64_t done;       /* rows answered, duplicates included */
-    uint64_t duplicates; /* of them, those that had been done before */
-    uint64_t checked;    /* of them, those whose balance was compared */
-    uint64_t opened;     /* accounts */
-    uint64_t retried;    /* rows sent again */
-    uint64_t line;       /* of the first row that was not taken; 0: none */
+    uint64_t done;               /* rows answered, duplicates included */
+    uint64_t duplicates;         /* of them, those that had been done before */
+    uint64_t checked;            /* of them, those whose balance was compared */
+    uint64_t opened;             /* accounts */
+    uint64_t retried;            /* rows sent again */
+    uint64_t line;               /* of the first row that was not taken; 0: none */
     char text[IMPORT_TEXT_ROOM]; /* why not */
 };
 

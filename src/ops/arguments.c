@@ -62,8 +62,9 @@ static bool store_value(const struct argument *row, const char *value, void *int
     case ARGUMENT_INT:
         if (decimal_parse_int64(value, strlen(value), &number) != DECIMAL_OK || number < row->min ||
             number > row->max) {
-            snprintf(err, errlen, "--%s must be an integer from %" PRId64 " to %" PRId64 ", not '%s'",
-                     row->name, row->min, row->max, value);
+            snprintf(err, errlen,
+                     "--%s must be an integer from %" PRId64 " to %" PRId64 ", not '%s'", row->name,
+                     row->min, row->max, value);
             return false;
         }
         *(int64_t *)into = number;
@@ -118,9 +119,8 @@ static bool take_option(const struct argument_set *sets, size_t set_count, int a
     return store_value(row, value, into, err, errlen);
 }
 
-bool arguments_parse(const struct argument_set *sets, size_t set_count, int argc,
-                     char *const *argv, bool first_word_ends, struct argument_words *words,
-                     char *err, size_t errlen)
+bool arguments_parse(const struct argument_set *sets, size_t set_count, int argc, char *const *argv,
+                     bool first_word_ends, struct argument_words *words, char *err, size_t errlen)
 {
     bool only_words = false;
 
@@ -142,11 +142,11 @@ void arguments_help(const struct argument *rows, size_t count, struct buffer *ou
 {
     for (size_t i = 0; i < count; i++) {
         char left[64];
-        int len = snprintf(left, sizeof left, "  %c%c%s--%s%s%s", rows[i].letter != 0 ? '-' : ' ',
-                           rows[i].letter != 0 ? rows[i].letter : ' ',
-                           rows[i].letter != 0 ? ", " : "  ", rows[i].name,
-                           rows[i].value != NULL ? " " : "",
-                           rows[i].value != NULL ? rows[i].value : "");
+        int len =
+            snprintf(left, sizeof left, "  %c%c%s--%s%s%s", rows[i].letter != 0 ? '-' : ' ',
+                     rows[i].letter != 0 ? rows[i].letter : ' ', rows[i].letter != 0 ? ", " : "  ",
+                     rows[i].name, rows[i].value != NULL ? " " : "",
+                     rows[i].value != NULL ? rows[i].value : "");
         buffer_printf(out, "%-*s %s\n", len > HELP_COLUMN ? 0 : HELP_COLUMN, left, rows[i].help);
     }
 }

@@ -175,7 +175,7 @@ void chunk_read(struct chunk *chunk, chunk_fn *done)
 static enum chunk_end refill_end(struct chunk *chunk, enum cache_status status)
 {
     if (status == CACHE_REFUSED || status == CACHE_MOVED) {
-        trust_view_suspect(chunk->job->view, chunk->refill_era.id);
+        job_suspect(chunk->job, chunk->refill_era.id);
     }
     return cache_end(status);
 }

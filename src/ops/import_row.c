@@ -39,9 +39,10 @@ bool import_columns_parse(struct import_columns *columns, const struct csv_recor
             k++;
         }
         if (k == known_count) {
-            snprintf(err, IMPORT_ERROR_ROOM,
-                     "unknown column '%.*s': the header is account,kind,amount,key[,memo][,balance]",
-                     (int)(field->len < 40 ? field->len : 40), field->data);
+            snprintf(
+                err, IMPORT_ERROR_ROOM,
+                "unknown column '%.*s': the header is account,kind,amount,key[,memo][,balance]",
+                (int)(field->len < 40 ? field->len : 40), field->data);
             return false;
         }
         if (*known[k].place >= 0) {

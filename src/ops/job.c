@@ -311,8 +311,7 @@ enum job_result job_query(struct job *job, const char *sql, const char *const *p
 }
 
 enum job_result job_query_long(struct job *job, const char *sql, const char *const *params,
-                               int count, int timeout_ms, bool again, job_rows_fn *visit,
-                               void *arg)
+                               int count, int timeout_ms, bool again, job_rows_fn *visit, void *arg)
 {
     int64_t deadline_us = clock_boot_us() + job->patience_us;
     struct query query = {.visit = visit, .arg = arg};

@@ -116,8 +116,8 @@ enum job_result job_take_lease(struct job *job)
         return JOB_OK;
     }
     options.listen = true;
-    job->control = store_link_create(job->base, &options, &control_hooks, job, job->error,
-                                     sizeof job->error);
+    job->control =
+        store_link_create(job->base, &options, &control_hooks, job, job->error, sizeof job->error);
     if (job->control == NULL) {
         return JOB_OPERATOR;
     }
@@ -128,8 +128,8 @@ enum job_result job_take_lease(struct job *job)
     job->view = trust_view_create(1, &view_hooks, job);
     const struct trust_options trust_options = {daemon, incarnation,
                                                 job->config->cache.lease_ms * 1000};
-    job->trust = trust_create(&trust_options, job->view, job->control, job->cache, &trust_hooks,
-                              job);
+    job->trust =
+        trust_create(&trust_options, job->view, job->control, job->cache, &trust_hooks, job);
     job_lease_cache_changed(job);
     return JOB_OK;
 }
@@ -160,6 +160,13 @@ bool job_trusts(struct job *job, struct trust_era *era)
 {
     return job->trust != NULL && cache_link_is_up(job->cache) &&
            trust_view_check(job->view, era, clock_boot_us());
+}
+
+void job_suspect(struct job *job, uint64_t era)
+{
+    if (job->view != NULL && era != 0) {
+        trust_view_suspect(job->view, era);
+    }
 }
 
 struct awaited {
@@ -201,5 +208,5 @@ const char *job_distrust_why(struct job *job)
         return store_link_why(job->control);
     }
     trust_status(job->trust, &status);
-    return status.why;
+    return status.why[0] != '\0' ? status.why : "Redis does not bear its stamp";
 }

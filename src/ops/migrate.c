@@ -91,7 +91,8 @@ enum job_result migrate_run(struct job *job, const struct migrate_options *optio
     if (result->from > sql_migrations_count) {
         return job_fail(job, JOB_OPERATOR,
                         "the schema is of version %d, newer than this program's %d: use the newer "
-                        "program", result->from, sql_migrations_count);
+                        "program",
+                        result->from, sql_migrations_count);
     }
     if (!options->plan) {
         end = job_query(job, sql_migration_table, NULL, 0, true, NULL, NULL);

@@ -150,10 +150,11 @@ static void on_looked(struct chunk *chunk, enum chunk_end end)
 
     r->slow = clock_boot_us() - slot->looked_at_us > REBUILD_SLOW_US;
     if (end == CHUNK_DONE && !same_era && !r->options->dry_run) {
-        trust_view_suspect(r->job->view, slot->era.id); /* flushed or rewound: FENCE */
+        job_suspect(r->job, slot->era.id); /* flushed or rewound: FENCE */
+        end = CHUNK_AGAIN;
     }
-    if (end != CHUNK_DONE || (!same_era && !r->options->dry_run)) {
-        slot_again(slot, end == CHUNK_DONE ? CHUNK_AGAIN : end);
+    if (end != CHUNK_DONE) {
+        slot_again(slot, end);
         return;
     }
     size_t wanting = mark(chunk, same_era ? slot->era.id : 0);

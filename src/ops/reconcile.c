@@ -47,8 +47,8 @@ static enum job_result finish(struct reconcile *r, const char *outcome)
 {
     char numbers[5][24];
     const char *params[6];
-    const uint64_t values[5] = {(uint64_t)r->result->run, r->result->accounts,
-                                r->result->transfers, r->result->findings, r->result->repaired};
+    const uint64_t values[5] = {(uint64_t)r->result->run, r->result->accounts, r->result->transfers,
+                                r->result->findings, r->result->repaired};
 
     for (size_t i = 0; i < 5; i++) {
         snprintf(numbers[i], sizeof numbers[i], "%" PRIu64, values[i]);
@@ -104,8 +104,9 @@ enum job_result reconcile_run(struct job *job, const struct reconcile_options *o
     bool interrupted = job->interrupted;
     memcpy(why, job->error, sizeof why);
     job->interrupted = false; /* the row gets its end also then */
-    enum job_result recorded = finish(
-        &r, result->findings > 0 ? "differences" : end == JOB_OK ? "clean" : "failed");
+    enum job_result recorded = finish(&r, result->findings > 0 ? "differences"
+                                          : end == JOB_OK      ? "clean"
+                                                               : "failed");
     job->interrupted = interrupted;
     if (end != JOB_OK) {
         memcpy(job->error, why, sizeof why);

@@ -21,9 +21,9 @@ struct pass {
     struct reconcile *r;
     struct chunk *chunk; /* of pages */
     struct account_id cursor;
-    uint64_t era;        /* the open one, 0: none, as read last */
+    uint64_t era; /* the open one, 0: none, as read last */
     char stamp[CACHE_STAMP_MAX];
-    uint64_t paged;      /* accounts of all pages, also those outside the sample */
+    uint64_t paged; /* accounts of all pages, also those outside the sample */
     bool at_store;
     enum store_status status;
     size_t page_count;
@@ -248,9 +248,9 @@ static enum job_result look_at_page(struct pass *pass)
     pass->r->result->cached += chunk->count;
     for (size_t i = 0; i < chunk->count; i++) {
         const struct cache_value *value = &chunk->looks[i].value;
-        keep[i] = compare_is_live(value, live_era(pass, chunk)) &&
-                  !(value->kind == CACHE_STATE &&
-                    compare_states_equal(&value->state, &chunk->rows[i]));
+        keep[i] =
+            compare_is_live(value, live_era(pass, chunk)) &&
+            !(value->kind == CACHE_STATE && compare_states_equal(&value->state, &chunk->rows[i]));
     }
     chunk_keep(chunk, keep);
     return chunk->count > 0 ? confirm(pass, chunk, "cache") : JOB_OK;
@@ -268,9 +268,8 @@ static enum job_result check_accounts(struct pass *pass)
             end = look_at_page(pass);
         }
         reconcile_show(pass->r, "cache", pass->paged,
-                       r->result->accounts > 0
-                           ? (double)pass->paged / (double)r->result->accounts
-                           : -1);
+                       r->result->accounts > 0 ? (double)pass->paged / (double)r->result->accounts
+                                               : -1);
     } while (end == JOB_OK && pass->page_count > 0);
     return end;
 }

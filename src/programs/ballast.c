@@ -22,8 +22,8 @@ static const struct argument global_options[] = {
      "the configuration (" DEFAULT_PATH ", if it exists)", 0, 0},
     {"json", 0, ARGUMENT_FLAG, offsetof(struct cli, json), NULL,
      "one JSON object a line, each with \"schema\": 1", 0, 0},
-    {"quiet", 'q', ARGUMENT_FLAG, offsetof(struct cli, quiet), NULL,
-     "only complaints, no progress", 0, 0},
+    {"quiet", 'q', ARGUMENT_FLAG, offsetof(struct cli, quiet), NULL, "only complaints, no progress",
+     0, 0},
     {"help", 'h', ARGUMENT_FLAG, offsetof(struct cli, help), NULL,
      "prints this, or the help of the subcommand", 0, 0},
 };

@@ -101,14 +101,13 @@ static void show(const struct cli *cli, const struct import_result *done, double
         json_real(&json, "rate", rate);
         json_end(&json);
     } else if (!cli->quiet) {
-        buffer_printf(&out,
-                      "%s rows done, %s of them duplicates, %s balances checked, %s accounts "
-                      "opened, %.1f s, %s/s\n",
-                      progress_count(counts[0], done->done),
-                      progress_count(counts[1], done->duplicates),
-                      progress_count(counts[2], done->checked),
-                      progress_count(counts[3], done->opened), seconds,
-                      progress_count(counts[4], (uint64_t)rate));
+        buffer_printf(
+            &out,
+            "%s rows done, %s of them duplicates, %s balances checked, %s accounts "
+            "opened, %.1f s, %s/s\n",
+            progress_count(counts[0], done->done), progress_count(counts[1], done->duplicates),
+            progress_count(counts[2], done->checked), progress_count(counts[3], done->opened),
+            seconds, progress_count(counts[4], (uint64_t)rate));
     }
     if (out.len > 0) {
         cli_print(&out);
@@ -164,10 +163,15 @@ static enum cli_exit run_import(struct cli *cli)
 }
 
 const struct cli_command cli_import[] = {
-    {.name = "import", .synopsis = "FILE [--asset A] [--floor N] [--window N] [--patience S]",
-     .words_min = 1, .words_max = 1, .options = table,
-     .option_count = sizeof table / sizeof table[0], .options_size = sizeof defaults,
-     .defaults = &defaults, .run = run_import,
+    {.name = "import",
+     .synopsis = "FILE [--asset A] [--floor N] [--window N] [--patience S]",
+     .words_min = 1,
+     .words_max = 1,
+     .options = table,
+     .option_count = sizeof table / sizeof table[0],
+     .options_size = sizeof defaults,
+     .defaults = &defaults,
+     .run = run_import,
      .summary = "Loads a CSV file of credits and debits, through the daemon",
      .details =
          "FILE is plain or gzip, - is standard input. Its header is\n"

@@ -183,8 +183,7 @@ static enum cli_exit run_rebuild(struct cli *cli)
     if (job == NULL) {
         return status;
     }
-    progress_start(&view.progress, cli->quiet || cli->json, "rebuild", "accounts",
-                   clock_boot_us());
+    progress_start(&view.progress, cli->quiet || cli->json, "rebuild", "accounts", clock_boot_us());
     enum job_result result = rebuild_run(job, &options, &done);
     progress_end(&view.progress);
     if (result == JOB_OK) {
@@ -201,13 +200,20 @@ static enum cli_exit run_rebuild(struct cli *cli)
 #define TABLE(table) .options = (table), .option_count = sizeof(table) / sizeof((table)[0])
 
 const struct cli_command cli_jobs[] = {
-    {.name = "migrate", .synopsis = "[--plan]", TABLE(migrate_table),
-     .options_size = sizeof(struct migrate_words), .run = run_migrate,
+    {.name = "migrate",
+     .synopsis = "[--plan]",
+     TABLE(migrate_table),
+     .options_size = sizeof(struct migrate_words),
+     .run = run_migrate,
      .summary = "Creates or upgrades the schema in PostgreSQL",
-     .details = "Connects as [store] conninfo says: that role must be able to create the schema and\n"
-                "roles. Safe to repeat; a schema that is newer than this program is refused.\n"},
-    {.name = "rebuild", .synopsis = "[--account A] [--dry-run] [--rate N] [--no-wait]",
-     TABLE(rebuild_table), .options_size = sizeof(struct rebuild_words), .run = run_rebuild,
+     .details =
+         "Connects as [store] conninfo says: that role must be able to create the schema and\n"
+         "roles. Safe to repeat; a schema that is newer than this program is refused.\n"},
+    {.name = "rebuild",
+     .synopsis = "[--account A] [--dry-run] [--rate N] [--no-wait]",
+     TABLE(rebuild_table),
+     .options_size = sizeof(struct rebuild_words),
+     .run = run_rebuild,
      .summary = "Makes Redis agree with PostgreSQL, online",
      .details =
          "Works under load, with or without the daemon running; safe to repeat and to interrupt.\n"

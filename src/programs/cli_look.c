@@ -69,8 +69,21 @@ static enum cli_exit run_status(struct cli *cli)
 
 /* Columns of sql_lease_list. */
 enum {
-    ERA_ID, ERA_STATE, ERA_NONCE, ERA_RUN_ID, ERA_REPLID, ERA_TIMELINE, ERA_TIMELINE_NOW, ERA_CHANGED,
-    LEASE_DAEMON, LEASE_RENEWALS, LEASE_SEEN, LEASE_RUN_ID, LEASE_REPLID, LEASE_FENCED, LEASE_NOTE,
+    ERA_ID,
+    ERA_STATE,
+    ERA_NONCE,
+    ERA_RUN_ID,
+    ERA_REPLID,
+    ERA_TIMELINE,
+    ERA_TIMELINE_NOW,
+    ERA_CHANGED,
+    LEASE_DAEMON,
+    LEASE_RENEWALS,
+    LEASE_SEEN,
+    LEASE_RUN_ID,
+    LEASE_REPLID,
+    LEASE_FENCED,
+    LEASE_NOTE,
 };
 
 struct era_view {
@@ -138,15 +151,14 @@ static void era_to_lines(const struct store_rows *rows, size_t leases, struct bu
     buffer_printf(out, "  redis run_id %s replid %s\n", or_dash(rows->value(rows, 0, ERA_RUN_ID)),
                   or_dash(rows->value(rows, 0, ERA_REPLID)));
     buffer_printf(out, "  timeline %s%s\n", timeline,
-                  now == NULL                 ? " (a standby)"
+                  now == NULL                  ? " (a standby)"
                   : strcmp(now, timeline) != 0 ? ": NOT the present one of PostgreSQL"
                                                : "");
     for (size_t i = 0; i < leases; i++) {
         const char *fenced = rows->value(rows, i, LEASE_FENCED);
         buffer_printf(out, "lease %s  renewals %s  seen %s  redis %s%s  %s\n",
                       rows->value(rows, i, LEASE_DAEMON), rows->value(rows, i, LEASE_RENEWALS),
-                      rows->value(rows, i, LEASE_SEEN),
-                      or_dash(rows->value(rows, i, LEASE_RUN_ID)),
+                      rows->value(rows, i, LEASE_SEEN), or_dash(rows->value(rows, i, LEASE_RUN_ID)),
                       fenced != NULL && fenced[0] == 't' ? "  FENCED" : "",
                       or_dash(rows->value(rows, i, LEASE_NOTE)));
     }
@@ -195,12 +207,24 @@ static enum cli_exit run_era(struct cli *cli)
 }
 
 const struct cli_command cli_look[] = {
-    {.name = "explain", .synopsis = "ACCOUNT", .words_min = 1, .words_max = 1,
-     .summary = "Shows what store, cache and daemon say of an account, and why", .run = explain_run,
+    {.name = "explain",
+     .synopsis = "ACCOUNT",
+     .words_min = 1,
+     .words_max = 1,
+     .summary = "Shows what store, cache and daemon say of an account, and why",
+     .run = explain_run,
      .details = "Store row, cached value, era, the last journal rows, the daemon's answer.\n"},
-    {.name = "status", .synopsis = "", .words_min = 0, .words_max = 0,
-     .summary = "Shows how the daemon is", .run = run_status},
-    {.name = "era", .synopsis = "", .words_min = 0, .words_max = 0,
-     .summary = "Shows the era of the cache and who holds a lease", .run = run_era},
+    {.name = "status",
+     .synopsis = "",
+     .words_min = 0,
+     .words_max = 0,
+     .summary = "Shows how the daemon is",
+     .run = run_status},
+    {.name = "era",
+     .synopsis = "",
+     .words_min = 0,
+     .words_max = 0,
+     .summary = "Shows the era of the cache and who holds a lease",
+     .run = run_era},
     {.name = NULL},
 };

@@ -110,8 +110,8 @@ static void show_summary(struct view *view, const struct reconcile_result *done,
                "%s repaired, %.1f s (run %" PRId64 ")\n",
                outcome, progress_count(counts[0], done->accounts),
                progress_count(counts[1], done->transfers), progress_count(counts[2], done->cached),
-               progress_count(counts[3], done->findings),
-               progress_count(counts[4], done->repaired), done->seconds, done->run);
+               progress_count(counts[3], done->findings), progress_count(counts[4], done->repaired),
+               done->seconds, done->run);
     }
 }
 
@@ -119,13 +119,15 @@ static enum cli_exit conclude(struct view *view, struct job *job, enum job_resul
                               const struct reconcile_result *done)
 {
     const struct cli *cli = view->cli;
-    const char *outcome = done->findings > 0 ? "differences" : result == JOB_OK ? "clean" : "failed";
+    const char *outcome = done->findings > 0 ? "differences"
+                          : result == JOB_OK ? "clean"
+                                             : "failed";
     enum cli_exit status = CLI_DONE;
 
     if (result != JOB_OK) {
-        status = cli_fail(cli, cli_job_exit(result), "%s%s",
-                          done->cache_checked ? "" : "the cache could not be checked: ",
-                          job->error);
+        status =
+            cli_fail(cli, cli_job_exit(result), "%s%s",
+                     done->cache_checked ? "" : "the cache could not be checked: ", job->error);
     }
     show_summary(view, done, outcome);
     return done->findings > 0 ? CLI_DIFFERENCES : status;
@@ -165,9 +167,13 @@ static enum cli_exit run_reconcile(struct cli *cli)
 }
 
 const struct cli_command cli_reconcile[] = {
-    {.name = "reconcile", .synopsis = "[--repair] [--sample P] [--report FILE]", .options = table,
-     .option_count = sizeof table / sizeof table[0], .options_size = sizeof defaults,
-     .defaults = &defaults, .run = run_reconcile,
+    {.name = "reconcile",
+     .synopsis = "[--repair] [--sample P] [--report FILE]",
+     .options = table,
+     .option_count = sizeof table / sizeof table[0],
+     .options_size = sizeof defaults,
+     .defaults = &defaults,
+     .run = run_reconcile,
      .summary = "Proves the books, and that the cache agrees with them",
      .details =
          "For every account: the balance is the sum of its journal, its versions have no gaps, and\n"

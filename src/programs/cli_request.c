@@ -20,8 +20,9 @@ static const struct {
     const char *code;
     enum cli_exit status;
 } error_exits[] = {
-    {"ERR", CLI_USAGE},   {"UNAVAILABLE", CLI_UNREACHABLE}, {"UNKNOWN", CLI_LATER},
-    {"BUSY", CLI_LATER},  {"STALE", CLI_LATER},             {"NOAUTH", CLI_CONFIG},
+    {"ERR", CLI_USAGE},     {"UNAVAILABLE", CLI_UNREACHABLE},
+    {"UNKNOWN", CLI_LATER}, {"BUSY", CLI_LATER},
+    {"STALE", CLI_LATER},   {"NOAUTH", CLI_CONFIG},
     {"NOPERM", CLI_CONFIG}, {"WRONGPASS", CLI_CONFIG},
 };
 
@@ -107,8 +108,8 @@ static void maps_to_table(redisReply *const *maps, size_t count, struct buffer *
         for (size_t c = 0; c < columns; c++) {
             const char *text = row == 0 ? maps[0]->element[2 * c]->str
                                         : value_text(maps[row - 1]->element[2 * c + 1], room);
-            buffer_printf(out, "%s%-*s", c > 0 ? "  " : "",
-                          c + 1 < columns ? (int)widths[c] : 0, text);
+            buffer_printf(out, "%s%-*s", c > 0 ? "  " : "", c + 1 < columns ? (int)widths[c] : 0,
+                          text);
         }
         buffer_append_byte(out, '\n');
     }
@@ -160,8 +161,8 @@ static bool connect_client(const struct cli *cli, struct client *client, enum cl
     if (client_connect(client, deadline_us)) {
         return true;
     }
-    *status = cli_fail(cli, client->refused ? CLI_CONFIG : CLI_UNREACHABLE,
-                       "ballastd at %s: %s", client_address(cli->config, address), client->error);
+    *status = cli_fail(cli, client->refused ? CLI_CONFIG : CLI_UNREACHABLE, "ballastd at %s: %s",
+                       client_address(cli->config, address), client->error);
     return false;
 }
 
@@ -183,7 +184,8 @@ static redisReply *next_reply(const struct cli *cli, struct client *client, enum
     case CLIENT_LOST:
         *status = cli_fail(cli, CLI_UNREACHABLE,
                            "the connection to ballastd was lost (%s): a mutation may have been "
-                           "done; repeat it with the same key", client->error);
+                           "done; repeat it with the same key",
+                           client->error);
         return NULL;
     }
     if (reply->type == REDIS_REPLY_ERROR) {
@@ -338,24 +340,36 @@ static const char amounts[] =
     "words with the same key are done once. An error says whether anything was applied.\n";
 
 #define REQUEST(request, words, min, max, what)                                                    \
-    {.name = (request), .synopsis = (words), .words_min = (min), .words_max = (max),               \
-     .summary = (what), .details = amounts, .run = run_request}
+    {                                                                                              \
+        .name = (request), .synopsis = (words), .words_min = (min), .words_max = (max),            \
+        .summary = (what), .details = amounts, .run = run_request                                  \
+    }
 
 const struct cli_command cli_requests[] = {
-    {.name = "get", .synopsis = "ACCOUNT...", .words_min = 1, .words_max = -1,
-     .summary = "Shows balances, read through the daemon", .run = run_get,
+    {.name = "get",
+     .synopsis = "ACCOUNT...",
+     .words_min = 1,
+     .words_max = -1,
+     .summary = "Shows balances, read through the daemon",
+     .run = run_get,
      .details = "Exit 1 where the store says that one of the accounts does not exist.\n"},
-    {.name = "history", .synopsis = "ACCOUNT [BEFORE version] [COUNT n]", .words_min = 1,
-     .words_max = 5, .summary = "Shows the movements of an account, newest first",
+    {.name = "history",
+     .synopsis = "ACCOUNT [BEFORE version] [COUNT n]",
+     .words_min = 1,
+     .words_max = 5,
+     .summary = "Shows the movements of an account, newest first",
      .run = run_request},
-    {.name = "balanceat", .synopsis = "ACCOUNT TIME", .words_min = 2, .words_max = 2,
-     .summary = "Shows the balance at a time, from the journal", .run = run_request,
+    {.name = "balanceat",
+     .synopsis = "ACCOUNT TIME",
+     .words_min = 2,
+     .words_max = 2,
+     .summary = "Shows the balance at a time, from the journal",
+     .run = run_request,
      .details = "TIME is as in RFC 3339: 2013-07-18T01:02:03Z\n"},
     REQUEST("open", "ACCOUNT ASSET [FLOOR n]", 2, 4, "Opens an account"),
     REQUEST("credit", "ACCOUNT AMOUNT KEY key [FROM @system] [MEMO text]", 4, 8,
             "Credits an account"),
-    REQUEST("debit", "ACCOUNT AMOUNT KEY key [TO @system] [MEMO text]", 4, 8,
-            "Debits an account"),
+    REQUEST("debit", "ACCOUNT AMOUNT KEY key [TO @system] [MEMO text]", 4, 8, "Debits an account"),
     REQUEST("transfer", "FROM TO AMOUNT KEY key [MEMO text]", 5, 7,
             "Moves an amount from one account to another"),
     REQUEST("mtransfer", "KEY key FROM TO AMOUNT [FROM TO AMOUNT...]", 5, -1,

@@ -139,9 +139,8 @@ bool client_connect(struct client *client, int64_t deadline_us)
     if (address.kind == ADDRESS_NONE) {
         return lose(client, "the configuration has no [listen] address");
     }
-    client->context = address.kind == ADDRESS_TCP
-                          ? redisConnectNonBlock(address.host, address.port)
-                          : redisConnectUnixNonBlock(address.path);
+    client->context = address.kind == ADDRESS_TCP ? redisConnectNonBlock(address.host, address.port)
+                                                  : redisConnectUnixNonBlock(address.path);
     if (client->context == NULL) {
         abort();
     }
@@ -194,8 +193,7 @@ enum client_result client_next(struct client *client, int64_t deadline_us, redis
 redisReply *client_ask(const struct config *config, int argc, const char **argv,
                        char err[CLIENT_ERROR_ROOM])
 {
-    int64_t deadline_us =
-        clock_boot_us() + config->limits.request_timeout_ms * 1000 + ASK_SLACK_US;
+    int64_t deadline_us = clock_boot_us() + config->limits.request_timeout_ms * 1000 + ASK_SLACK_US;
     size_t lengths[ASK_ARGS_MAX];
     redisReply *reply = NULL;
     struct client client;

@@ -26,7 +26,7 @@ struct explain {
     char store_error[JOB_ERROR_ROOM]; /* "": it answered */
     uint64_t era;                     /* id of the row */
     char era_state[16], stamp[CACHE_STAMP_MAX];
-    char *row, *changes;              /* JSON; row NULL: no such account */
+    char *row, *changes; /* JSON; row NULL: no such account */
     struct account_state state;
 
     char cache_error[JOB_ERROR_ROOM];
@@ -210,9 +210,8 @@ static void verdict(const struct explain *e, char out[512])
 /* Whether the cached value, if it can be shown, is the row. */
 static bool agrees(const struct explain *e)
 {
-    uint64_t era = strcmp(e->era_state, "open") == 0 && strcmp(e->stamp, e->cache_stamp) == 0
-                       ? e->era
-                       : 0;
+    uint64_t era =
+        strcmp(e->era_state, "open") == 0 && strcmp(e->stamp, e->cache_stamp) == 0 ? e->era : 0;
 
     return !compare_differs(&e->state, &e->value, era, &e->state);
 }

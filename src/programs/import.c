@@ -49,15 +49,15 @@ struct import {
     struct import_columns columns;
     struct import_account *accounts; /* uthash, by id */
     struct import_item *items;
-    struct list free, ready, sent;   /* sent: in the order of the replies */
+    struct list free, ready, sent; /* sent: in the order of the replies */
     int64_t sent_count;
-    uint64_t stop_line;              /* rows behind it are not sent */
+    uint64_t stop_line; /* rows behind it are not sent */
     struct client client;
-    int64_t moved_us;                /* when a row was last done */
-    int64_t replied_us;              /* when the daemon last said anything, or was asked anew */
+    int64_t moved_us;   /* when a row was last done */
+    int64_t replied_us; /* when the daemon last said anything, or was asked anew */
     int64_t pause_until_us, backoff_us;
     bool told_waiting;
-    char trouble[IMPORT_TEXT_ROOM];  /* why nothing moves */
+    char trouble[IMPORT_TEXT_ROOM]; /* why nothing moves */
 };
 
 /* --- the end ----------------------------------------------------------------------------------*/
@@ -314,8 +314,8 @@ static void item_again(struct import *in, struct import_item *item, const char *
     list_push_front(&in->ready, &item->link);
     in->result->retried++;
     if (clock_boot_us() >= in->pause_until_us) {
-        in->backoff_us = in->backoff_us * 2 > IMPORT_BACKOFF_MAX_US ? IMPORT_BACKOFF_MAX_US
-                                                                    : in->backoff_us * 2;
+        in->backoff_us =
+            in->backoff_us * 2 > IMPORT_BACKOFF_MAX_US ? IMPORT_BACKOFF_MAX_US : in->backoff_us * 2;
         in->pause_until_us = clock_boot_us() + random_jitter(in->backoff_us);
     }
 }
@@ -383,8 +383,8 @@ static void connect_again(struct import *in, int64_t now_us)
         stop_at(in, IMPORT_REFUSED, 0, in->client.error);
         return;
     }
-    in->backoff_us = in->backoff_us * 2 > IMPORT_BACKOFF_MAX_US ? IMPORT_BACKOFF_MAX_US
-                                                                : in->backoff_us * 2;
+    in->backoff_us =
+        in->backoff_us * 2 > IMPORT_BACKOFF_MAX_US ? IMPORT_BACKOFF_MAX_US : in->backoff_us * 2;
     in->pause_until_us = now_us + random_jitter(in->backoff_us);
 }
 
@@ -484,8 +484,12 @@ void import_run(const struct import_options *options, struct import_input *input
                 struct import_result *result)
 {
     struct import in = {
-        .options = options, .input = input, .result = result, .stop_line = UINT64_MAX,
-        .moved_us = clock_boot_us(), .backoff_us = IMPORT_BACKOFF_MIN_US,
+        .options = options,
+        .input = input,
+        .result = result,
+        .stop_line = UINT64_MAX,
+        .moved_us = clock_boot_us(),
+        .backoff_us = IMPORT_BACKOFF_MIN_US,
     };
 
     *result = (struct import_result){.end = IMPORT_DONE};
@@ -508,7 +512,7 @@ void import_run(const struct import_options *options, struct import_input *input
     client_close(&in.client);
     csv_free(&in.csv);
     struct import_account *account, *next;
-    HASH_ITER (hh, in.accounts, account, next) {
+    HASH_ITER(hh, in.accounts, account, next) {
         HASH_DEL(in.accounts, account);
         free(account);
     }

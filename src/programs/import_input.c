@@ -144,8 +144,8 @@ bool import_input_open(struct import_input *input, const char *path)
     }
     input->size = S_ISREG(about.st_mode) ? (uint64_t)about.st_size : 0;
     while (input->head_len < sizeof input->head) {
-        ssize_t len = read(input->raw, input->head + input->head_len,
-                           sizeof input->head - input->head_len);
+        ssize_t len =
+            read(input->raw, input->head + input->head_len, sizeof input->head - input->head_len);
         if (len < 0 && errno != EINTR) {
             return fail(input, path, errno);
         }

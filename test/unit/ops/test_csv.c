@@ -59,7 +59,9 @@ START_TEST(reads_plain_records)
     expect("a,b\r\nc,d", "1:a|b;2:c|d;");
     expect("a,,\n,\n", "1:a||;2:|;");
     expect("a\n\n\r\nb\n", "1:a;4:b;");
-    expect("\xEF\xBB\xBF" "a,b\n", "1:a|b;");
+    expect("\xEF\xBB\xBF"
+           "a,b\n",
+           "1:a|b;");
 }
 END_TEST
 

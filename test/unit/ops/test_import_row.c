@@ -77,13 +77,15 @@ END_TEST
 START_TEST(bad_rows_are_refused)
 {
     static const char *const bad[] = {
-        "alice,credit,1,k,memo",    "alice,credit,1,k,memo,1,2", ",credit,1,k,,",
-        "@world,credit,1,k,,",      "al ice,credit,1,k,,",       "alice,CREDIT,1,k,,",
-        "alice,transfer,1,k,,",     "alice,credit,0,k,,",        "alice,credit,-1,k,,",
-        "alice,credit,1.0,k,,",     "alice,credit,+1,k,,",       "alice,credit,01,k,,",
-        "alice,credit, 1,k,,",      "alice,credit,1,,,",         "alice,credit,1,a b,,",
-        "alice,credit,1,k,,1.5",    "alice,credit,1,k,,x",
-        "alice,credit,9223372036854775808,k,,",
+        "alice,credit,1,k,memo", "alice,credit,1,k,memo,1,2",
+        ",credit,1,k,,",         "@world,credit,1,k,,",
+        "al ice,credit,1,k,,",   "alice,CREDIT,1,k,,",
+        "alice,transfer,1,k,,",  "alice,credit,0,k,,",
+        "alice,credit,-1,k,,",   "alice,credit,1.0,k,,",
+        "alice,credit,+1,k,,",   "alice,credit,01,k,,",
+        "alice,credit, 1,k,,",   "alice,credit,1,,,",
+        "alice,credit,1,a b,,",  "alice,credit,1,k,,1.5",
+        "alice,credit,1,k,,x",   "alice,credit,9223372036854775808,k,,",
     };
 
     ck_assert(parse_header("account,kind,amount,key,memo,balance"));

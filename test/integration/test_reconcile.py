@@ -1,0 +1,148 @@
+"""ballast reconcile: clean books, and each kind of difference."""
+
+import json
+import threading
+
+import harness
+
+
+class Reconcile(harness.Case):
+    def setUp(self):
+        super().setUp()
+        client = self.box.client()
+        for name in ("ada", "bob", "cyd"):
+            client.execute_command("OPEN", name, "USD/2")
+            client.execute_command("CREDIT", name, 100, "KEY", f"seed-{name}")
+        client.execute_command("TRANSFER", "ada", "bob", 10, "KEY", "seed-move")
+        self.box.cli("rebuild")
+
+    def reconcile(self, *words, expect=0):
+        done = self.box.cli("reconcile", "--json", *words, expect=expect)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        for line in lines:
+            self.assertEqual(line["schema"], 1)
+        return lines[:-1], lines[-1]
+
+    def tamper(self, sql):
+        self.box.psql("set session_replication_role = replica; " + sql)
+
+    def test_clean(self):
+        findings, summary = self.reconcile()
+        self.assertEqual(findings, [])
+        self.assertEqual(summary["result"], "clean")
+        self.assertTrue(summary["cache_checked"])
+        row = self.box.psql("select result, findings, accounts from ballast.reconciliation_run "
+                            f"where run = {summary['run']}")
+        self.assertEqual(row, f"clean|0|{summary['accounts']}")
+
+    def test_what_no_reader_believes_is_no_difference(self):
+        redis = self.box.redis.client()
+        redis.delete("bal:ada")
+        self.box.client().get("nobody")  # a remembered absence
+        redis.set("bal:cyd", "~1 0123456789abcdef")
+        findings, _ = self.reconcile()
+        self.assertEqual(findings, [])
+
+    def test_cache_off_by_one(self):
+        """A value with a good checksum that is not the row: the row was changed behind it."""
+        self.tamper("update ballast.account set balance = balance + 1 where account_id = 'ada'")
+        self.box.cli("rebuild", "--account", "ada")
+        self.tamper("update ballast.account set balance = balance - 1 where account_id = 'ada'")
+        findings, summary = self.reconcile(expect=2)
+        self.assertEqual([(f["check"], f["account"], f["repaired"]) for f in findings],
+                         [("cache", "ada", False)])
+        self.assertEqual(summary["result"], "differences")
+        findings, summary = self.reconcile("--repair", expect=2)
+        self.assertEqual([(f["account"], f["repaired"]) for f in findings], [("ada", True)])
+        self.assertEqual(self.box.psql("select balance from ballast.account "
+                                       "where account_id = 'ada'"), "90")
+        self.reconcile()
+
+    def test_poison_and_a_neighbours_value(self):
+        redis = self.box.redis.client()
+        redis.set("bal:ada", redis.get("bal:bob"))
+        redis.set("bal:bob", "1 2 nonsense")
+        report = self.box.dir / "report.json"
+        findings, _ = self.reconcile("--report", report, expect=2)
+        self.assertEqual(sorted(f["account"] for f in findings), ["ada", "bob"])
+        lines = [json.loads(line) for line in report.read_text().splitlines()]
+        self.assertEqual(lines[:-1], findings)
+        recorded = self.box.psql(
+            'select account_id, "check" from ballast.reconciliation_finding '
+            f"where run = {lines[-1]['run']} order by 1")
+        self.assertEqual(recorded, "ada|cache\nbob|cache")
+        self.reconcile("--repair", expect=2)
+        self.reconcile()
+        self.assertEqual(self.box.client().mget("ada", "bob"), ["90", "110"])
+
+    def test_orphan(self):
+        """The account of a cached value is gone from the store."""
+        self.tamper("insert into ballast.account (account_id, asset, balance, version, opened_at, "
+                    "changed_at) values ('ghost', 'USD/2', 0, 1, now(), now())")
+        self.box.cli("rebuild", "--account", "ghost")
+        self.tamper("delete from ballast.account where account_id = 'ghost'")
+        findings, _ = self.reconcile(expect=2)
+        self.assertEqual([(f["check"], f["account"]) for f in findings], [("orphan", "ghost")])
+        self.reconcile("--repair", expect=2)
+        self.reconcile()
+        self.assertIsNone(self.box.client().get("ghost"))
+
+    def test_store_row_off_by_one_is_never_repaired(self):
+        self.tamper("update ballast.account set balance = balance + 1 where account_id = 'cyd'")
+        self.box.cli("rebuild", "--account", "cyd")
+        for words in ((), ("--repair",)):
+            findings, summary = self.reconcile(*words, expect=2)
+            self.assertEqual([(f["check"], f["account"]) for f in findings],
+                             [("journal", "cyd"), ("asset", None)])
+            self.assertEqual(summary["repaired"], 0)
+        self.assertEqual(self.box.psql("select balance from ballast.account "
+                                       "where account_id = 'cyd'"), "101")
+        self.tamper("update ballast.account set balance = balance - 1 where account_id = 'cyd'")
+        self.box.cli("rebuild", "--account", "cyd")
+        self.reconcile()
+
+    def test_gap_in_the_versions(self):
+        self.tamper("update ballast.account set version = version + 1 where account_id = 'cyd'")
+        self.box.cli("rebuild", "--account", "cyd")
+        findings, _ = self.reconcile(expect=2)
+        self.assertEqual([(f["check"], f["account"]) for f in findings], [("journal", "cyd")])
+        self.tamper("update ballast.account set version = version - 1 where account_id = 'cyd'")
+        self.box.cli("rebuild", "--account", "cyd")
+        self.reconcile()
+
+    def test_without_redis_the_store_is_still_checked(self):
+        self.box.redis.stop()
+        try:
+            findings, summary = self.reconcile(expect=69)
+            self.assertEqual(findings[:-1], [])
+            self.assertFalse(summary["cache_checked"])
+            self.assertGreaterEqual(summary["accounts"], 3)
+        finally:
+            self.box.redis.start()
+
+    def test_sample(self):
+        _, summary = self.reconcile("--sample", "0.0001")
+        self.assertEqual(summary["cached"], 0)
+        self.box.cli("reconcile", "--sample", "0", expect=64)
+
+    def test_under_load_nothing_is_reported(self):
+        over = threading.Event()
+
+        def write(name):
+            client = self.box.client()
+            count = 0
+            while not over.is_set():
+                count += 1
+                client.execute_command("CREDIT", name, 1, "KEY", f"load-{name}-{count}")
+                client.execute_command("DEBIT", name, 1, "KEY", f"load-{name}-back-{count}")
+
+        writers = [threading.Thread(target=write, args=(n,)) for n in ("ada", "bob", "cyd")]
+        for writer in writers:
+            writer.start()
+        try:
+            for _ in range(3):
+                self.reconcile()
+        finally:
+            over.set()
+            for writer in writers:
+                writer.join()
