@@ -30,7 +30,9 @@ static void line(const struct info *info, const char *key, const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    vsnprintf(value, sizeof value, fmt, args);
+    if (vsnprintf(value, sizeof value, fmt, args) < 0) {
+        value[0] = '\0';
+    }
     va_end(args);
     buffer_printf(info->out, "%s:%s\r\n", key, value);
 }

@@ -72,7 +72,9 @@ void call_error(struct call *call, const char *code, const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    if (vsnprintf(text, sizeof text, fmt, args) < 0) {
+        text[0] = '\0';
+    }
     va_end(args);
     resp_error(call_writer(call), code, "%s%s", text, mutates ? "; nothing was applied" : "");
     call->failed = true;
