@@ -24,6 +24,9 @@ void pool_destroy(struct pool *pool);
 /* An object, zeroed; NULL where `limit` are in use. */
 void *pool_take(struct pool *pool) MUST_CHECK;
 
+/* The same, with whatever bytes its last user left: for large objects that are filled anyway. */
+void *pool_take_raw(struct pool *pool) MUST_CHECK;
+
 /* Takes the object back; NULL does nothing. Its bytes must not be touched afterwards. */
 void pool_give(struct pool *pool, void *object);
 

@@ -131,8 +131,7 @@ struct engine {
     struct pool *items;
     struct write_item *queue_first, **queue_end;
     size_t queued;
-    struct pool *commits;
-    struct list commits_active;
+    struct list commits_active, commits_idle;
     bool writing;           /* a commit is on the writer link */
     int batch_limit;        /* shrinks after a rollback, to find the mutation that is at fault */
     int64_t write_pause_us; /* nothing is sent before */
@@ -159,7 +158,6 @@ void read_finish(struct read_item *item, enum read_answer answer);
 
 size_t read_batch_size(void); /* of the objects in engine->batches; so are the next ones */
 size_t fill_size(void);
-size_t commit_size(void);
 size_t query_size(void);
 
 void fill_add(struct engine *engine, struct read_item *item);
@@ -169,6 +167,8 @@ bool fill_feed(struct engine *engine, struct store_link *link);
 void fill_tick(struct engine *engine, int64_t now);
 void fill_drop_all(struct engine *engine);
 
+void write_create(struct engine *engine);
+void write_destroy(struct engine *engine);
 void write_advance(struct engine *engine);
 void write_tick(struct engine *engine, int64_t now);
 void write_drop_all(struct engine *engine);

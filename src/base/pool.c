@@ -113,7 +113,7 @@ static void pool_add_slab(struct pool *pool)
     }
 }
 
-void *pool_take(struct pool *pool)
+void *pool_take_raw(struct pool *pool)
 {
     if (pool->used == pool->limit) {
         return NULL;
@@ -130,7 +130,14 @@ void *pool_take(struct pool *pool)
     if (pool->used > pool->high_water) {
         pool->high_water = pool->used;
     }
-    return memset(entry, 0, pool->object_size);
+    return entry;
+}
+
+void *pool_take(struct pool *pool)
+{
+    void *object = pool_take_raw(pool);
+
+    return object == NULL ? NULL : memset(object, 0, pool->object_size);
 }
 
 void pool_give(struct pool *pool, void *object)

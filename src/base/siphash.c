@@ -1,5 +1,8 @@
 #include "base/siphash.h"
 
+#include <endian.h>
+#include <string.h>
+
 struct sip_state {
     uint64_t v0, v1, v2, v3;
 };
@@ -23,15 +26,13 @@ static inline void sip_round(struct sip_state *s)
     s->v2 = sip_rotate(s->v2, 32);
 }
 
-/* The paper reads words in little-endian order; compilers make one load of this. */
+/* The paper reads words in little-endian order. */
 static inline uint64_t sip_word(const uint8_t *bytes)
 {
-    uint64_t word = 0;
+    uint64_t word;
 
-    for (int i = 7; i >= 0; i--) {
-        word = (word << 8) | bytes[i];
-    }
-    return word;
+    memcpy(&word, bytes, sizeof word);
+    return le64toh(word);
 }
 
 static inline void sip_compress(struct sip_state *s, uint64_t word)

@@ -30,14 +30,13 @@ struct engine *engine_create(const struct engine_options *options, struct trust_
     engine->queue_end = &engine->queue_first;
     engine->query_end = &engine->query_first;
     list_init(&engine->fills_active);
-    list_init(&engine->commits_active);
     list_init(&engine->queries_active);
     list_init(&engine->fencing);
     engine->batches = pool_create("lookup batches", read_batch_size(), 2 * LOOKUP_BATCHES_MAX);
     engine->fills = pool_create("fills", fill_size(), FILLS_MAX);
     engine->refreshes = pool_create("refreshes", sizeof(struct read_item), REFRESHES_MAX);
     engine->items = pool_create("mutations", sizeof(struct write_item), (size_t)options->queue_max);
-    engine->commits = pool_create("commits", commit_size(), COMMITS_MAX);
+    write_create(engine);
     engine->queries = pool_create("queries", query_size(), QUERIES_ACTIVE_MAX);
     return engine;
 }
@@ -76,7 +75,7 @@ void engine_free(struct engine *engine)
     pool_destroy(engine->fills);
     pool_destroy(engine->refreshes);
     pool_destroy(engine->items);
-    pool_destroy(engine->commits);
+    write_destroy(engine);
     pool_destroy(engine->queries);
     free(engine);
 }

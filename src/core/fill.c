@@ -269,10 +269,12 @@ static void tokens_set(void *arg, enum cache_status status)
 
 static bool collect(struct engine *engine)
 {
-    struct fill *fill = pool_take(engine->fills);
+    struct fill *fill = pool_take_raw(engine->fills);
     if (fill == NULL) {
         return false;
     }
+    memset(fill, 0, offsetof(struct fill, entries)); /* entries are cleared as they join */
+    memset(fill->table, 0, sizeof fill->table);
     list_init(&fill->link);
     list_init(&fill->ensure.link);
     fill->engine = engine;

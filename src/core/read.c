@@ -158,7 +158,7 @@ static void looked_up(void *arg, enum cache_status status, const char *stamp)
 
 static struct lookup_batch *send_batch(struct engine *engine, struct read_queue *from, bool stale)
 {
-    struct lookup_batch *batch = pool_take(engine->batches);
+    struct lookup_batch *batch = pool_take_raw(engine->batches);
     if (batch == NULL) {
         return NULL;
     }

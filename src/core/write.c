@@ -24,23 +24,48 @@
 #include "base/attributes.h"
 #include "base/clock.h"
 
+/* One transaction. Made once, with room for the largest batch, and used again and again. */
 struct commit {
-    struct list link; /* engine->commits_active */
+    struct list link; /* engine->commits_active or engine->commits_idle */
     struct engine *engine;
     struct ensure ensure;
     int64_t sent_us;
     int64_t deadline_us; /* the earliest of its items */
     size_t count;
     size_t state_count;
-    struct account_entry *states; /* to be published; room for state_room */
+    struct account_entry *states; /* to be published; grows to the largest reply */
     size_t state_room;
     struct write_item **items;
     struct store_posting **postings;
 };
 
-size_t commit_size(void)
+void write_create(struct engine *engine)
 {
-    return sizeof(struct commit);
+    size_t room = (size_t)engine->options.batch_max;
+    list_init(&engine->commits_active);
+    list_init(&engine->commits_idle);
+    for (int i = 0; i < COMMITS_MAX; i++) {
+        struct commit *commit = calloc(1, sizeof *commit);
+        if (commit == NULL || (commit->items = calloc(room, sizeof *commit->items)) == NULL ||
+            (commit->postings = calloc(room, sizeof *commit->postings)) == NULL) {
+            abort();
+        }
+        commit->engine = engine;
+        list_init(&commit->link);
+        list_init(&commit->ensure.link);
+        list_push_back(&engine->commits_idle, &commit->link);
+    }
+}
+
+void write_destroy(struct engine *engine)
+{
+    struct commit *commit;
+    while ((commit = LIST_POP_FRONT(&engine->commits_idle, struct commit, link)) != NULL) {
+        free(commit->states);
+        free(commit->items);
+        free(commit->postings);
+        free(commit);
+    }
 }
 
 /* --- one item ---------------------------------------------------------------------------------*/
@@ -128,10 +153,7 @@ static void commit_over(struct commit *commit)
 {
     struct engine *engine = commit->engine;
     list_unlink(&commit->link);
-    free(commit->states);
-    free(commit->items);
-    free(commit->postings);
-    pool_give(engine->commits, commit);
+    list_push_front(&engine->commits_idle, &commit->link);
     metrics_set(&engine->metrics->mutation_queue, (int64_t)engine->queued);
     engine_ask_flush(engine);
 }
@@ -169,9 +191,13 @@ static void keep_states(struct commit *commit, const struct store_posted *posted
     if (posted->count == 0) {
         return;
     }
-    commit->states = malloc(posted->count * sizeof *commit->states);
-    if (commit->states == NULL) {
-        abort();
+    if (commit->state_room < posted->count) {
+        commit->state_room = 2 * posted->count;
+        free(commit->states);
+        commit->states = malloc(commit->state_room * sizeof *commit->states);
+        if (commit->states == NULL) {
+            abort();
+        }
     }
     memcpy(commit->states, posted->states, posted->count * sizeof *commit->states);
     qsort(commit->states, posted->count, sizeof *commit->states, by_account_then_newest);
@@ -274,22 +300,15 @@ static void posted(void *arg, enum store_status status, const struct store_error
     write_advance(engine);
 }
 
-static struct commit *commit_new(struct engine *engine, size_t room)
+static struct commit *commit_new(struct engine *engine)
 {
-    struct commit *commit = pool_take(engine->commits);
-    if (commit == NULL) {
-        return NULL;
+    struct commit *commit = LIST_POP_FRONT(&engine->commits_idle, struct commit, link);
+    if (commit != NULL) {
+        commit->count = commit->state_count = 0;
+        commit->deadline_us = INT64_MAX;
+        commit->ensure.again = false;
+        list_push_back(&engine->commits_active, &commit->link);
     }
-    commit->engine = engine;
-    commit->deadline_us = INT64_MAX;
-    commit->items = malloc(room * sizeof *commit->items);
-    commit->postings = malloc(room * sizeof *commit->postings);
-    if (commit->items == NULL || commit->postings == NULL) {
-        abort();
-    }
-    list_init(&commit->link);
-    list_init(&commit->ensure.link);
-    list_push_back(&engine->commits_active, &commit->link);
     return commit;
 }
 
@@ -300,7 +319,7 @@ void write_advance(struct engine *engine)
         return;
     }
     size_t room = (size_t)engine->batch_limit;
-    struct commit *commit = commit_new(engine, room);
+    struct commit *commit = commit_new(engine);
     if (commit == NULL) {
         return; /* COMMITS_MAX wait for their publish: the first that is confirmed asks again */
     }
