@@ -5,10 +5,10 @@
 #include "programs/import.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <uthash.h>
 
@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "ops/import_row.h"
 #include "programs/client.h"
+#include "programs/import_send.h"
 
 #define IMPORT_ROWS_AHEAD 16384 /* read and not yet done: enough for a window of other accounts */
 #define IMPORT_BACKOFF_MIN_US (50 * 1000)
@@ -180,51 +181,6 @@ static void read_rows(struct import *in)
 
 /* --- rows out ---------------------------------------------------------------------------------*/
 
-struct words {
-    int count;
-    const char *items[8];
-    size_t lengths[8];
-};
-
-static void add_word(struct words *words, const char *bytes, size_t len)
-{
-    words->items[words->count] = bytes;
-    words->lengths[words->count++] = len;
-}
-
-static void send_open(struct import *in, const struct import_item *item)
-{
-    const struct asset *asset = in->options->asset;
-    struct words words = {0};
-    char floor[DECIMAL_ROOM];
-
-    add_word(&words, "OPEN", 4);
-    add_word(&words, item->account->id.bytes, item->account->id.len);
-    add_word(&words, asset->bytes, asset->len);
-    add_word(&words, "FLOOR", 5);
-    add_word(&words, floor, decimal_write_int64(floor, in->options->floor));
-    client_append(&in->client, words.count, words.items, words.lengths);
-}
-
-static void send_row(struct import *in, const struct import_item *item)
-{
-    const struct mutation *m = &item->row.mutation;
-    struct words words = {0};
-    char amount[DECIMAL_ROOM];
-
-    add_word(&words, m->kind == MUTATION_CREDIT ? "CREDIT" : "DEBIT",
-             m->kind == MUTATION_CREDIT ? 6 : 5);
-    add_word(&words, m->account.bytes, m->account.len);
-    add_word(&words, amount, decimal_write_int64(amount, m->amount));
-    add_word(&words, "KEY", 3);
-    add_word(&words, m->key, m->key_len);
-    if (m->memo_len > 0) {
-        add_word(&words, "MEMO", 4);
-        add_word(&words, m->memo, m->memo_len);
-    }
-    client_append(&in->client, words.count, words.items, words.lengths);
-}
-
 static void send_rows(struct import *in)
 {
     while (in->sent_count < in->options->window) {
@@ -241,9 +197,10 @@ static void send_rows(struct import *in)
         }
         item->opening = !item->account->opened;
         if (item->opening) {
-            send_open(in, item);
+            import_send_open(&in->client, &item->account->id, in->options->asset,
+                             in->options->floor);
         } else {
-            send_row(in, item);
+            import_send_row(&in->client, &item->row.mutation);
         }
         list_push_back(&in->sent, &item->link);
         in->sent_count++;
@@ -392,10 +349,7 @@ static void wait_until(int64_t until_us)
 {
     int64_t left_us = until_us - clock_boot_us();
 
-    if (left_us > 0) {
-        struct timespec left = {left_us / 1000000, left_us % 1000000 * 1000};
-        nanosleep(&left, NULL);
-    }
+    poll(NULL, 0, left_us > 0 ? (int)(left_us / 1000) + 1 : 0);
 }
 
 /* Takes what has come; waits for the first reply where there is nothing better to do. */

@@ -1,0 +1,51 @@
+/*
+ * ops/rebuild_walk.h: the walk of a rebuild over all accounts, and the state that the files of
+ * rebuild share.
+ */
+#ifndef BALLAST_OPS_REBUILD_WALK_H
+#define BALLAST_OPS_REBUILD_WALK_H
+
+#include "ops/chunk.h"
+#include "ops/rebuild.h"
+#include "ops/rebuild_record.h"
+
+#define REBUILD_SLOTS 3 /* one at the store, one at the cache, one between them */
+
+enum slot_step { SLOT_FREE, SLOT_PAGING, SLOT_WAITING, SLOT_LOOKING, SLOT_REFILLING };
+
+struct slot {
+    struct rebuild *rebuild;
+    struct chunk *chunk;
+    enum slot_step step;
+    int64_t retry_at_us;
+    int64_t looked_at_us;
+    struct trust_era era; /* of this attempt */
+};
+
+struct rebuild {
+    struct job *job;
+    const struct rebuild_options *options;
+    struct rebuild_result *result;
+    struct slot slots[REBUILD_SLOTS];
+    struct trust_era dry_era; /* the row, for a dry run, which takes no lease */
+    uint64_t lock_downs;      /* job->store_downs when the lock was taken */
+    int64_t run;              /* of ballast.rebuild_run; 0: none */
+    uint64_t estimate;        /* accounts, about */
+    int64_t started_us, moved_us, next_page_us, recorded_us;
+    struct account_id cursor;
+    bool slow;     /* Redis answers slowly: one chunk at a time */
+    bool at_store; /* a page or a record is under way */
+    bool end;      /* the last page has been read */
+    bool over;
+    int broken; /* errors of the cache in a row */
+    enum job_result outcome;
+    struct rebuild_record record;
+};
+
+/*
+ * Walks from the cursor to the last account, or, where r->end is set, only over what waits in the
+ * slots. JOB_LATER: the lock was lost with the session; the walk can be gone on with.
+ */
+enum job_result rebuild_walk(struct rebuild *r) MUST_CHECK;
+
+#endif

@@ -1,0 +1,308 @@
+/*
+ * The walk of a rebuild: a few chunks are under way at once, each on its own way:
+ *
+ *     SLOT_FREE -> SLOT_PAGING     the store's next page: ids, and the rows as they are now
+ *               -> SLOT_WAITING    for trust in an era, which is asked for before every chunk
+ *               -> SLOT_LOOKING    what the cache holds of them: right values are kept
+ *               -> SLOT_REFILLING  the others, by rule T9 (ops/chunk.c)
+ *               -> SLOT_FREE
+ *
+ * A link that is lost, or an era that ends, takes a chunk back to SLOT_WAITING: it is looked at
+ * again as a whole, and only counted when it is through. pump() moves everything on; it is the
+ * condition that the job waits for, and so runs after every turn of the loop.
+ */
+#include "ops/rebuild_walk.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "gen/sql.h"
+#include "ops/compare.h"
+
+#define REBUILD_PATIENCE_US (INT64_C(60) * 1000 * 1000)
+#define REBUILD_RETRY_US (100 * 1000) /* before a chunk is tried again */
+#define REBUILD_RECORD_US (1000 * 1000)
+#define REBUILD_BROKEN_MAX 10       /* errors of the cache in a row */
+#define REBUILD_SLOW_US (50 * 1000) /* a look this slow: Redis has other things to do */
+#define FAR_FUTURE_US INT64_MAX
+
+static void end_with(struct rebuild *r, enum job_result outcome)
+{
+    if (!r->over) {
+        r->over = true;
+        r->outcome = outcome;
+    }
+}
+
+/* --- one chunk --------------------------------------------------------------------------------*/
+
+static void slot_again(struct slot *slot, enum chunk_end end)
+{
+    struct rebuild *r = slot->rebuild;
+
+    slot->step = SLOT_WAITING;
+    slot->retry_at_us = clock_boot_us() + REBUILD_RETRY_US;
+    if (end == CHUNK_BROKEN && ++r->broken >= REBUILD_BROKEN_MAX) {
+        end_with(r, job_fail(r->job, JOB_FAILED, "Redis answers with errors: is its memory full?"));
+    }
+}
+
+static void slot_through(struct slot *slot, size_t written)
+{
+    struct rebuild *r = slot->rebuild;
+    size_t known = 0;
+
+    for (size_t i = 0; i < slot->chunk->count; i++) {
+        known += slot->chunk->rows[i].version != 0;
+    }
+    slot->step = SLOT_FREE;
+    r->broken = 0;
+    r->moved_us = clock_boot_us();
+    r->result->era = slot->era.id;
+    r->result->accounts += known;
+    if (written > known) {
+        r->result->dropped += written - known;
+        written = known;
+    }
+    r->result->written += written;
+    r->result->kept += known - written;
+}
+
+static void on_refilled(struct chunk *chunk, enum chunk_end end)
+{
+    struct slot *slot = chunk->owner;
+
+    if (end != CHUNK_DONE) {
+        slot_again(slot, end);
+    } else {
+        slot_through(slot, chunk->written);
+    }
+}
+
+/*
+ * Marks what has to be written; returns how many. A value of this era that is not the row's is
+ * forced also where its version is higher: it may only be newer than our page, but it is the
+ * store that says so.
+ */
+static size_t mark(struct chunk *chunk, uint64_t era)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < chunk->count; i++) {
+        const struct cache_value *value = &chunk->looks[i].value;
+        bool live = compare_is_live(value, era);
+        bool exists = chunk->rows[i].version != 0;
+        bool right = value->kind == CACHE_STATE
+                         ? compare_states_equal(&value->state, &chunk->rows[i])
+                         : value->kind == CACHE_NEGATIVE && !exists;
+
+        chunk->refill[i] = live ? !right : exists && value->kind != CACHE_TOKEN;
+        chunk->force[i] = live && !right;
+        count += chunk->refill[i];
+    }
+    return count;
+}
+
+static void on_looked(struct chunk *chunk, enum chunk_end end)
+{
+    struct slot *slot = chunk->owner;
+    struct rebuild *r = slot->rebuild;
+    bool same_era = strcmp(chunk->stamp, slot->era.stamp) == 0;
+
+    r->slow = clock_boot_us() - slot->looked_at_us > REBUILD_SLOW_US;
+    if (end == CHUNK_DONE && !same_era && !r->options->dry_run) {
+        job_suspect(r->job, slot->era.id); /* flushed or rewound: FENCE */
+        end = CHUNK_AGAIN;
+    }
+    if (end != CHUNK_DONE) {
+        slot_again(slot, end);
+        return;
+    }
+    size_t wanting = mark(chunk, same_era ? slot->era.id : 0);
+    if (wanting == 0 || r->options->dry_run) {
+        slot_through(slot, wanting);
+        return;
+    }
+    slot->step = SLOT_REFILLING;
+    chunk_refill(chunk, &slot->era, on_refilled);
+}
+
+static void slot_look(struct slot *slot, int64_t now_us)
+{
+    struct rebuild *r = slot->rebuild;
+
+    if (now_us < slot->retry_at_us) {
+        return;
+    }
+    if (r->options->dry_run) {
+        slot->era = r->dry_era;
+    } else if (!job_trusts(r->job, &slot->era)) {
+        return;
+    }
+    slot->step = SLOT_LOOKING;
+    slot->looked_at_us = now_us;
+    chunk_look(slot->chunk, on_looked);
+}
+
+/* --- pages ------------------------------------------------------------------------------------*/
+
+static void on_page(void *arg, enum store_status status, const struct store_error *error,
+                    const struct store_accounts *page)
+{
+    struct slot *slot = arg;
+    struct rebuild *r = slot->rebuild;
+
+    r->at_store = false;
+    slot->step = SLOT_FREE;
+    if (status == STORE_REFUSED) {
+        end_with(r, job_fail(r->job, JOB_FAILED, "PostgreSQL: %s", error->text));
+    }
+    if (status != STORE_OK) {
+        r->next_page_us = clock_boot_us() + REBUILD_RETRY_US;
+        return;
+    }
+    r->moved_us = clock_boot_us();
+    r->end = page->count == 0;
+    if (page->count == 0) {
+        return;
+    }
+    chunk_clear(slot->chunk);
+    for (size_t i = 0; i < page->count; i++) {
+        chunk_add(slot->chunk, &page->entries[i].id, &page->entries[i].state);
+    }
+    r->cursor = page->entries[page->count - 1].id;
+    slot->retry_at_us = 0;
+    slot->step = SLOT_WAITING;
+}
+
+static int page_size(const struct rebuild *r)
+{
+    int64_t quarter_second = r->options->rate / 4;
+
+    if (r->options->rate == 0 || quarter_second > CHUNK_ACCOUNTS_MAX) {
+        return CHUNK_ACCOUNTS_MAX;
+    }
+    return quarter_second > 0 ? (int)quarter_second : 1;
+}
+
+static void start_page(struct rebuild *r, int64_t now_us)
+{
+    struct slot *free_slot = NULL;
+    int busy = 0, size = page_size(r);
+
+    for (size_t i = 0; i < REBUILD_SLOTS; i++) {
+        busy += r->slots[i].step != SLOT_FREE;
+        free_slot = r->slots[i].step == SLOT_FREE ? &r->slots[i] : free_slot;
+    }
+    if (free_slot == NULL || (r->slow && busy > 0) || now_us < r->next_page_us) {
+        return;
+    }
+    if (r->options->rate > 0) {
+        /* From the last due time, so that the average holds; not from long ago, after a pause. */
+        int64_t from_us = now_us - r->next_page_us < 1000000 ? r->next_page_us : now_us;
+        r->next_page_us = from_us + (int64_t)size * 1000000 / r->options->rate;
+    }
+    r->at_store = true;
+    free_slot->step = SLOT_PAGING;
+    store_page_accounts(r->job->store, &r->cursor, size, on_page, free_slot);
+}
+
+/* --- the whole --------------------------------------------------------------------------------*/
+
+static void on_recorded(void *arg, enum store_status status, const struct store_error *error,
+                        const struct store_rows *rows)
+{
+    struct rebuild *r = arg;
+
+    (void)status, (void)error, (void)rows; /* progress only: the end is recorded for certain */
+    r->at_store = false;
+}
+
+static void record_progress(struct rebuild *r, int64_t now_us)
+{
+    r->recorded_us = now_us;
+    r->at_store = true;
+    rebuild_record_fill(&r->record, r->run, r->result, "running");
+    store_query(r->job->store, sql_rebuild_progress, r->record.params, 4, 0, on_recorded, r);
+}
+
+static void give_up(struct rebuild *r)
+{
+    struct job *job = r->job;
+
+    if (!store_link_is_up(job->store)) {
+        end_with(r, job_fail(job, JOB_UNREACHABLE, "PostgreSQL cannot be reached: %s",
+                             store_link_why(job->store)));
+    } else if (!r->options->dry_run) {
+        end_with(r, job_fail(job, JOB_UNREACHABLE, "no era of the cache can be trusted: %s",
+                             job_distrust_why(job)));
+    } else {
+        end_with(r, job_fail(job, JOB_UNREACHABLE, "Redis cannot be used: %s",
+                             cache_link_why(job->cache)));
+    }
+}
+
+static bool is_idle(void *arg)
+{
+    const struct rebuild *r = arg;
+    bool idle = !r->at_store;
+
+    for (size_t i = 0; i < REBUILD_SLOTS; i++) {
+        enum slot_step step = r->slots[i].step;
+        idle = idle && step != SLOT_LOOKING && step != SLOT_REFILLING;
+    }
+    return idle;
+}
+
+static void show(struct rebuild *r, int64_t now_us)
+{
+    r->result->seconds = (double)(now_us - r->started_us) / 1e6;
+    if (r->options->progress != NULL) {
+        double done = (double)r->result->accounts;
+        double share = r->estimate > 0 ? done / (double)r->estimate : -1;
+        r->options->progress(r->options->ctx, r->result, share > 0.99 ? 0.99 : share);
+    }
+}
+
+static bool pump(void *arg)
+{
+    struct rebuild *r = arg;
+    int64_t now_us = clock_boot_us();
+    bool waiting = false;
+
+    for (size_t i = 0; i < REBUILD_SLOTS && !r->over; i++) {
+        if (r->slots[i].step == SLOT_WAITING) {
+            slot_look(&r->slots[i], now_us);
+        }
+        waiting = waiting || r->slots[i].step == SLOT_WAITING;
+    }
+    if (!r->over && r->run != 0 && r->job->store_downs != r->lock_downs) {
+        end_with(r, JOB_LATER); /* the lock went with the session: another one may run by now */
+    }
+    if (!r->over && !r->at_store && store_link_ready(r->job->store)) {
+        if (r->run != 0 && now_us - r->recorded_us >= REBUILD_RECORD_US) {
+            record_progress(r, now_us);
+        } else if (!r->end) {
+            start_page(r, now_us);
+        }
+    }
+    if (!r->over && r->end && !waiting && is_idle(r)) {
+        end_with(r, JOB_OK);
+    }
+    if (!r->over && now_us - r->moved_us > REBUILD_PATIENCE_US) {
+        give_up(r);
+    }
+    show(r, now_us);
+    return r->over;
+}
+
+enum job_result rebuild_walk(struct rebuild *r)
+{
+    r->over = false;
+    r->moved_us = clock_boot_us();
+    if (job_wait(r->job, pump, r, FAR_FUTURE_US) == JOB_SIGNAL) {
+        end_with(r, job_fail(r->job, JOB_INTERRUPTED, "interrupted"));
+    }
+    job_finish(r->job, is_idle, r);
+    return r->outcome;
+}
