@@ -11,12 +11,17 @@
 #include "base/pool.h"
 #include "core/engine.h"
 
-/* Lookups in one MGET: at 1,024 Redis spends about a millisecond on it; more only adds latency. */
+/* Lookups in one MGET: at 1,024 Redis spends about a millisecond on it; more only adds latency.
+ * The simulator sets this and the next lower, so that they are reached. */
+#ifndef LOOKUPS_MAX
 #define LOOKUPS_MAX 1024
+#endif
 /* Batches of lookups in flight: two keep both sides busy, more would only make batches smaller. */
 #define LOOKUP_BATCHES_MAX 4
 /* Accounts in one statement of a fill: about 4 ms in the store; its array is walked by pointers. */
+#ifndef FILL_ACCOUNTS_MAX
 #define FILL_ACCOUNTS_MAX 1000
+#endif
 /* Fills under way: one on each reading link, one before it (token) and one behind (fill). */
 #define FILLS_MAX 6
 /* Commits whose publish is not confirmed yet; the next commit waits beyond. */
