@@ -173,6 +173,9 @@ enum job_result rebuild_run(struct job *job, const struct rebuild_options *optio
             end = options->account != NULL ? rebuild_one(&r) : rebuild_all(&r);
         }
     }
+    if (!result->joined) {
+        result->seconds = (double)(clock_boot_us() - r.started_us) / 1e6;
+    }
     for (size_t i = 0; i < REBUILD_SLOTS; i++) {
         chunk_free(r.slots[i].chunk);
     }
