@@ -1,0 +1,193 @@
+#include "checker.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "trace.h"
+
+struct key {
+    struct db_posting words;
+    struct db_posting applied_as;
+    bool cursed, applied, acknowledged;
+    int submitted; /* how often */
+    int open;      /* of them: not answered yet */
+    int doubtful;  /* of them: answered UNKNOWN, or never */
+};
+
+static struct key *keys; /* number 0 is no key */
+static uint64_t key_count, key_room;
+static uint64_t floors[ACCOUNTS_MAX];
+
+void checker_begin(void)
+{
+    key_count = 1;
+    memset(floors, 0, sizeof floors);
+}
+
+void checker_fail(int account, const char *fmt, ...)
+{
+    va_list args;
+    if (world.failed) {
+        return;
+    }
+    world.failed = true;
+    if (account >= 0) {
+        trace_show(account);
+    }
+    printf("VIOLATION seed=%" PRIu64 " at=%.6f ", world.seed, (double)world_now() / 1e6);
+    if (account >= 0) {
+        printf("account=a%02d ", account);
+    }
+    va_start(args, fmt);
+    vprintf(fmt, args);
+    va_end(args);
+    putchar('\n');
+}
+
+/* --- versions ---------------------------------------------------------------------------------*/
+
+uint64_t checker_floor(int account)
+{
+    return floors[account];
+}
+
+static bool is_of_the_store(int account, const struct account_state *state)
+{
+    const struct account_state *there = db_state(account, state->version);
+    return state->version == 0 || (there != NULL && there->balance == state->balance);
+}
+
+void checker_shown(const char *who, const char *how, int account, const struct account_state *state,
+                   uint64_t least)
+{
+    trace_note(account, who, how, state->version, (uint64_t)state->balance);
+    if (state->version < least) {
+        checker_fail(account, "%s: %s version %" PRIu64 ", %" PRIu64 " was shown before", who, how,
+                     state->version, least);
+    } else if (!is_of_the_store(account, state)) {
+        checker_fail(account, "%s: %s version %" PRIu64 " with balance %" PRId64
+                              ": the store never had it",
+                     who, how, state->version, state->balance);
+    }
+    if (floors[account] < state->version) {
+        floors[account] = state->version;
+    }
+}
+
+void checker_shown_stale(int account, const struct account_state *state)
+{
+    if (!is_of_the_store(account, state)) {
+        checker_fail(account, "a stale answer that the store never had");
+    }
+}
+
+/* --- keys -------------------------------------------------------------------------------------*/
+
+uint64_t checker_key_new(const struct db_posting *words, bool cursed)
+{
+    if (key_count == key_room || key_room == 0) {
+        key_room = key_room == 0 ? 4096 : 2 * key_room;
+        keys = realloc(keys, key_room * sizeof *keys);
+        if (keys == NULL) {
+            abort();
+        }
+    }
+    keys[key_count] = (struct key){.words = *words, .cursed = cursed};
+    keys[key_count].words.key = key_count;
+    return key_count++;
+}
+
+uint64_t checker_key_count(void)
+{
+    return key_count;
+}
+
+const struct db_posting *checker_key_words(uint64_t key)
+{
+    return &keys[key].words;
+}
+
+bool checker_key_is_applied(uint64_t key)
+{
+    return keys[key].applied;
+}
+
+bool checker_key_is_cursed(uint64_t key)
+{
+    return keys[key].cursed;
+}
+
+uint64_t checker_key_number(const char *text, size_t len)
+{
+    uint64_t number = 0;
+    bool right = len > 1 && text[0] == 'k';
+    for (size_t i = 1; i < len; i++) {
+        right = right && text[i] >= '0' && text[i] <= '9';
+        number = number * 10 + (uint64_t)(text[i] - '0');
+    }
+    if (!right || number == 0 || number >= key_count) {
+        checker_fail(-1, "the store was sent a key that no client used: %.*s", (int)len, text);
+        return 0;
+    }
+    return number;
+}
+
+void checker_key_submitted(uint64_t key)
+{
+    keys[key].submitted++;
+    keys[key].open++;
+}
+
+void checker_key_lost(uint64_t key)
+{
+    keys[key].open--;
+    keys[key].doubtful++;
+}
+
+void checker_applied(uint64_t key, const struct db_posting *posting)
+{
+    struct key *row = &keys[key];
+    if (row->applied) {
+        checker_fail(posting->account, "key k%" PRIu64 " was applied twice", key);
+    } else if (row->open == 0 && row->doubtful == 0) {
+        checker_fail(posting->account,
+                     "key k%" PRIu64 " is applied after everybody was told that it was not", key);
+    }
+    row->applied = true;
+    row->applied_as = *posting;
+}
+
+static void check_acknowledged(uint64_t key, const struct mutation_result *result)
+{
+    struct key *row = &keys[key];
+    const struct db_posting *as = &row->applied_as;
+    int account = row->words.account;
+    if (!row->applied) {
+        checker_fail(account, "key k%" PRIu64 " is acknowledged and was not applied", key);
+    } else if (result->transfer != as->transfer ||
+               result->account.state.version != as->state.version ||
+               result->account.state.balance != as->state.balance) {
+        checker_fail(account, "key k%" PRIu64 " is acknowledged as something else", key);
+    } else if (!result->duplicate && row->acknowledged) {
+        checker_fail(account, "key k%" PRIu64 " is acknowledged as new for the second time", key);
+    }
+    row->acknowledged |= !result->duplicate;
+}
+
+void checker_key_answered(uint64_t key, const struct mutation_result *result, uint64_t least)
+{
+    struct key *row = &keys[key];
+    row->open--;
+    trace_note(row->words.account, "client", outcome_word(result->outcome), key, least);
+    if (result->outcome == OUTCOME_OK) {
+        check_acknowledged(key, result);
+    } else if (result->outcome == OUTCOME_UNKNOWN) {
+        row->doubtful++;
+    } else if (row->applied && row->submitted == 1) {
+        checker_fail(row->words.account, "key k%" PRIu64 " was applied and answered %s", key,
+                     outcome_word(result->outcome));
+    }
+}

@@ -1,0 +1,117 @@
+/*
+ * Fake PostgreSQL: rows of accounts, keys, era and leases, and the statements of sql/ on them. A
+ * statement that writes takes its locks and computes in one step and commits in a later one, so
+ * that others may come in between; one that only reads takes its snapshot in a single step.
+ */
+#ifndef BALLAST_SIM_DATABASE_H
+#define BALLAST_SIM_DATABASE_H
+
+#include "store/store.h"
+#include "world.h"
+
+#define LEASES_ROOM 24
+
+enum statement_kind {
+    STATEMENT_ACCOUNTS,
+    STATEMENT_HISTORY,
+    STATEMENT_POST,
+    STATEMENT_RENEW,
+    STATEMENT_ERA_READ,
+    STATEMENT_ERA_CLOSE,
+    STATEMENT_ERA_DRAIN,
+    STATEMENT_ERA_OPEN,
+    STATEMENT_LEASE_DROP,
+    STATEMENT_LEASE_EXPEL
+};
+
+/* One mutation as the store gets it, with its result. Accounts by number, -1: none. */
+struct db_posting {
+    enum mutation_kind kind;
+    int account, peer;
+    int64_t amount;
+    uint64_t key; /* 0: none */
+    enum outcome outcome;
+    bool duplicate, changed;
+    uint64_t transfer;
+    struct account_state state, peer_state; /* version 0: not part of the result */
+};
+
+/* A state that an account has, or gets. */
+struct db_change {
+    int account;
+    struct account_state state;
+};
+
+struct lease_row {
+    struct store_lease lease;
+    char incarnation[24];
+    const struct statement *holder; /* has written it and not committed */
+    bool visible;                   /* committed once: an insert in progress is not */
+};
+
+struct statement {
+    enum statement_kind kind;
+    struct statement *next; /* of a queue of the database; or free */
+    int references;         /* the link's, and those of events under way */
+    bool aborted;           /* the server died */
+    bool active;            /* holds locks */
+    int64_t gives_up_at;    /* waiting for a lock */
+    enum store_status status;
+
+    /* the link's */
+    struct store_link *link;
+    uint64_t connection;
+    void *arg;
+    void *callback;
+    struct store_posting *const *caller_postings;
+
+    /* in */
+    int count;
+    int accounts[SIM_ENTRIES_MAX];
+    struct db_posting postings[SIM_ENTRIES_MAX];
+    char daemon[24], incarnation[24];
+    uint64_t number; /* seen, renewals, the era's id, or the version before which history ends */
+    char run_id[STORE_RUN_ID_MAX], replid[STORE_RUN_ID_MAX];
+    struct store_era next_era;
+
+    /* out */
+    struct store_era era;
+    bool effect; /* its UPDATE or DELETE found its row */
+    struct account_state states[SIM_ENTRIES_MAX];
+    struct db_change changes[2 * SIM_ENTRIES_MAX + 2];
+    int change_count;
+    struct db_change shown[2 * SIM_ENTRIES_MAX]; /* present states that the reply carries */
+    int shown_count;
+    struct store_lease leases[LEASES_ROOM];
+    int lease_count;
+};
+
+void db_begin(void);
+/* A statement has arrived; statement_answer() follows, some time, unless the server dies. */
+void db_arrive(struct statement *statement);
+
+bool db_is_up(void);
+void db_crash(int64_t for_us);
+/* The era's and the leases' rows fall back to what they were; a new timeline. */
+void db_failover(void);
+void db_accept_timeline(void);
+/* A posting by somebody who uses SQL. */
+void db_post_in_sql(int account, int64_t amount);
+void db_set_readonly(int64_t for_us);
+void db_set_local_only(int64_t for_us);
+void db_set_slow(int64_t for_us);
+void db_take_snapshot(void);
+void db_heal(void);
+
+const struct store_era *db_era(void);
+/* State of an account at a version that was committed; version 0 or above the last: NULL. */
+const struct account_state *db_state(int account, uint64_t version);
+uint64_t db_version(int account);
+
+/* fake_store.c */
+struct statement *statement_new(enum statement_kind kind);
+void statement_release(struct statement *statement);
+void statement_answer(struct statement *statement, enum store_status status);
+void statements_forget(void);
+
+#endif

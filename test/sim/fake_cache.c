@@ -1,0 +1,496 @@
+/*
+ * cache/cache.h over the fake Redis. A connection keeps the order of its commands and of their
+ * answers; two connections do not. One that is given up may still deliver a part of what was on
+ * its way: the first so many commands, in order.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/attributes.h"
+#include "cache/cache.h"
+#include "fake_links.h"
+#include "redis.h"
+#include "trace.h"
+
+#define LINKS_MAX 4096 /* of one world, dead ones included */
+
+enum answer { ANSWER_READ, ANSWER_DONE, ANSWER_STAMP };
+
+struct command {
+    struct command *next; /* of its connection, oldest first; or free */
+    struct cache_link *link;
+    struct connection *connection;
+    int64_t deadline;
+    enum answer answer;
+    union {
+        cache_read_fn *read;
+        cache_done_fn *done;
+        cache_stamp_fn *stamp;
+    } call;
+    void *arg;
+    struct cache_lookup *const *lookups;
+    struct cache_fill_entry *wanted;
+    bool abandoned; /* the link has answered already */
+    bool over;      /* nothing is on its way any more */
+    struct redis_command redis;
+};
+
+/* Of a link, from its up to its down; a late command may outlive it. */
+struct connection {
+    int node;
+    int64_t arrives, answers; /* the last ones: order is kept */
+    bool closed;
+    int late; /* how many commands still take effect after the close */
+};
+
+struct cache_link {
+    struct process *process;
+    struct cache_hooks hooks;
+    void *ctx;
+    int64_t timeout_us, publish_timeout_us;
+    struct connection *connection; /* NULL: down */
+    uint64_t attempt;
+    struct cache_identity identity;
+    bool up;
+    struct command *first, **end;
+    struct command *refused, **refused_end; /* submitted while down */
+    bool watching;                          /* an event looks at deadlines */
+    bool freed;
+    uint64_t token_floor; /* tokens below it are of an earlier connection */
+};
+
+static struct cache_link *links[LINKS_MAX];
+static int link_count;
+static struct command *free_commands;
+static uint64_t tokens_given;
+
+static void try_connect(void *object, uint64_t arg);
+
+void cache_links_forget(void)
+{
+    link_count = 0;
+    free_commands = NULL;
+    tokens_given = 0;
+}
+
+/* --- up and down ------------------------------------------------------------------------------*/
+
+struct cache_link *cache_link_create(struct event_base *base, const struct cache_options *options,
+                                     const struct cache_hooks *hooks, void *ctx)
+{
+    struct cache_link *link = world_memory(sizeof *link);
+    (void)base;
+    assert(link_count < LINKS_MAX && world.running != NULL);
+    links[link_count++] = link;
+    link->process = world.running;
+    link->hooks = *hooks;
+    link->ctx = ctx;
+    link->timeout_us = options->timeout_ms * MS;
+    link->publish_timeout_us = options->publish_timeout_ms * MS;
+    link->end = &link->first;
+    link->refused_end = &link->refused;
+    world_after(sim_delay(100), link->process, try_connect, link, ++link->attempt);
+    return link;
+}
+
+static void verified(void *object, uint64_t arg)
+{
+    struct cache_link *link = object;
+    if (link->freed || arg != link->attempt) {
+        return;
+    }
+    link->token_floor = tokens_given + 1;
+    link->up = true;
+    if (link->hooks.up != NULL) {
+        link->hooks.up(link->ctx, link);
+    }
+}
+
+static void try_connect(void *object, uint64_t arg)
+{
+    struct cache_link *link = object;
+    if (link->freed || arg != link->attempt) {
+        return;
+    }
+    int node = link->process->cache_target;
+    struct redis *redis = &redis_nodes[node];
+    if (!redis->up || !redis->master || redis->hangs_until > world.now || redis->failing) {
+        world_after(sim_between(50 * MS, 240 * MS), link->process, try_connect, link,
+                    ++link->attempt);
+        return;
+    }
+    link->connection = world_memory(sizeof *link->connection);
+    link->connection->node = node;
+    link->identity = redis->identity;
+    world_after(sim_delay(200), link->process, verified, link, ++link->attempt);
+}
+
+static void release(struct command *command)
+{
+    command->next = free_commands;
+    free_commands = command;
+}
+
+static void answer(struct command *command, enum cache_status status)
+{
+    command->abandoned = true;
+    if (command->wanted != NULL) {
+        for (int i = 0; i < command->redis.count; i++) {
+            command->wanted[i].token_held = status == CACHE_OK && command->redis.entries[i].held;
+        }
+    }
+    switch (command->answer) {
+    case ANSWER_READ:
+        command->call.read(command->arg, status, status == CACHE_OK ? command->redis.stamp : "");
+        break;
+    case ANSWER_DONE:
+        command->call.done(command->arg, status);
+        break;
+    case ANSWER_STAMP:
+        command->call.stamp(command->arg, status, status == CACHE_OK ? command->redis.stamp : "");
+        break;
+    }
+}
+
+static void answer_lost(struct command *lost)
+{
+    while (lost != NULL) {
+        struct command *next = lost->next;
+        answer(lost, CACHE_LOST);
+        if (lost->over) {
+            release(lost);
+        }
+        lost = next;
+    }
+}
+
+static void answer_refused(struct cache_link *link)
+{
+    struct command *refused = link->refused;
+    link->refused = NULL;
+    link->refused_end = &link->refused;
+    answer_lost(refused);
+}
+
+/* What is in flight is answered LOST. Its memory stays for what arrives late. */
+static void go_down(struct cache_link *link)
+{
+    struct connection *connection = link->connection;
+    struct command *lost = link->first;
+    bool was_up = link->up;
+    link->first = NULL;
+    link->end = &link->first;
+    link->connection = NULL;
+    link->up = false;
+    if (connection != NULL && !connection->closed) {
+        connection->closed = true;
+        connection->late = sim_chance(500000) ? (int)sim_below(4) : 1000;
+    }
+    answer_lost(lost);
+    if (link->freed) {
+        answer_refused(link);
+        return;
+    }
+    if (was_up && link->hooks.down != NULL) {
+        link->hooks.down(link->ctx, link, "broken");
+    }
+    world_after(sim_between(20 * MS, 200 * MS), link->process, try_connect, link, ++link->attempt);
+}
+
+void cache_link_free(struct cache_link *link)
+{
+    link->freed = true;
+    go_down(link);
+}
+
+bool cache_link_is_up(const struct cache_link *link)
+{
+    return !link->freed && link->up;
+}
+
+const char *cache_link_why(const struct cache_link *link)
+{
+    return cache_link_is_up(link) ? "" : "not connected";
+}
+
+const struct cache_identity *cache_link_identity(const struct cache_link *link)
+{
+    return cache_link_is_up(link) ? &link->identity : NULL;
+}
+
+void cache_link_set_mac_key(struct cache_link *link, const uint8_t key[16])
+{
+    (void)link;
+    (void)key;
+}
+
+static void broken(void *object, uint64_t arg)
+{
+    struct cache_link *link = object;
+    (void)arg;
+    if (!link->freed && link->connection != NULL && link->connection->closed) {
+        go_down(link);
+    }
+}
+
+void cache_links_cut(const struct process *process, int node)
+{
+    for (int i = 0; i < link_count; i++) {
+        struct cache_link *link = links[i];
+        struct connection *connection = link->connection;
+        if (link->freed || connection == NULL || connection->closed ||
+            (process != NULL && link->process != process) ||
+            (node >= 0 && connection->node != node)) {
+            continue;
+        }
+        connection->closed = true;
+        connection->late = process != NULL && sim_chance(500000) ? (int)sim_below(4) : 0;
+        world_after(sim_delay(200), link->process, broken, link, 0);
+    }
+}
+
+/* --- commands ---------------------------------------------------------------------------------*/
+
+static void watch_deadlines(void *object, uint64_t arg)
+{
+    struct cache_link *link = object;
+    (void)arg;
+    link->watching = false;
+    if (link->freed || link->first == NULL) {
+        return;
+    }
+    int64_t least = INT64_MAX;
+    for (const struct command *at = link->first; at != NULL; at = at->next) {
+        least = at->deadline < least ? at->deadline : least;
+    }
+    if (least <= world_now()) {
+        trace_note(-1, link->process->name, "cache: deadline passed", 0, 0);
+        go_down(link);
+    } else {
+        link->watching = true;
+        world_at(least, link->process, watch_deadlines, link, 0);
+    }
+}
+
+static void answered(void *object, uint64_t arg)
+{
+    struct command *command = object;
+    struct cache_link *link = command->link;
+    (void)arg;
+    command->over = true;
+    if (command->abandoned) {
+        release(command);
+        return;
+    }
+    if (command->connection->closed) {
+        return; /* the link is about to find out, and answers then */
+    }
+    assert(link->first == command);
+    link->first = command->next;
+    if (link->first == NULL) {
+        link->end = &link->first;
+    }
+    enum cache_status status = command->redis.status;
+    if (status == CACHE_OK && command->answer == ANSWER_READ) {
+        for (int i = 0; i < command->redis.count; i++) {
+            const struct slot *slot = &command->redis.entries[i].slot;
+            command->lookups[i]->value = (struct cache_value){
+                .kind = slot->kind == SLOT_ABSENT          ? CACHE_ABSENT
+                        : slot->kind == SLOT_TOKEN         ? CACHE_TOKEN
+                        : slot->kind == SLOT_POISON        ? CACHE_POISON
+                        : slot->state.version == 0         ? CACHE_NEGATIVE
+                                                           : CACHE_STATE,
+                .era = slot->era,
+                .written_ms = INT64_C(1374105600000) + slot->written_ms,
+                .state = slot->state,
+            };
+        }
+    }
+    answer(command, status);
+    if (status == CACHE_MOVED && link->connection == command->connection) {
+        go_down(link);
+    }
+    release(command);
+}
+
+static void executed(struct command *command)
+{
+    struct connection *connection = command->connection;
+    int64_t at = world_now() + sim_delay(80);
+    connection->answers = at > connection->answers ? at : connection->answers;
+    world_at(connection->answers, command->link->process, answered, command, 0);
+}
+
+static void arrived(void *object, uint64_t arg)
+{
+    struct command *command = object;
+    struct connection *connection = command->connection;
+    struct redis *redis = &redis_nodes[connection->node];
+    (void)arg;
+    if (redis->hangs_until > world.now) {
+        world_at(redis->hangs_until, NULL, arrived, command, 0);
+        return;
+    }
+    if (connection->closed) {
+        if (redis->up && connection->late-- > 0) {
+            redis_execute(redis, &command->redis);
+        }
+        command->over = true;
+        if (command->abandoned) {
+            release(command);
+        }
+        return;
+    }
+    if (fault_strikes(FAULT_CACHE_ERROR)) {
+        command->redis.status = CACHE_FAILED;
+    } else {
+        redis_execute(redis, &command->redis);
+    }
+    executed(command);
+}
+
+static void refuse_due(void *object, uint64_t arg)
+{
+    (void)arg;
+    answer_refused(object);
+}
+
+static void refuse(struct command *command)
+{
+    struct cache_link *link = command->link;
+    command->over = true;
+    if (link->refused == NULL) {
+        world_after(0, link->process, refuse_due, link, 0);
+    }
+    *link->refused_end = command;
+    link->refused_end = &command->next;
+}
+
+static struct command *new_command(struct cache_link *link, enum redis_request request,
+                                   enum answer how, size_t count)
+{
+    struct command *command = free_commands;
+    assert(count <= SIM_ENTRIES_MAX);
+    if (command != NULL) {
+        free_commands = command->next;
+    } else {
+        command = world_memory(sizeof *command);
+    }
+    memset(command, 0, offsetof(struct command, redis.entries));
+    command->link = link;
+    command->answer = how;
+    command->redis.request = request;
+    command->redis.count = (int)count;
+    for (size_t i = 0; i < count; i++) {
+        command->redis.entries[i].held = command->redis.entries[i].force = false;
+    }
+    return command;
+}
+
+static void send_command(struct command *command, void *arg, int64_t timeout)
+{
+    struct cache_link *link = command->link;
+    command->arg = arg;
+    if (!cache_link_is_up(link)) {
+        refuse(command);
+        return;
+    }
+    memcpy(command->redis.replid, link->identity.replid, sizeof command->redis.replid);
+    struct connection *connection = link->connection;
+    command->connection = connection;
+    command->deadline = world_now() + timeout;
+    *link->end = command;
+    link->end = &command->next;
+    if (!link->watching) {
+        link->watching = true;
+        world_at(command->deadline, link->process, watch_deadlines, link, 0);
+    }
+    int64_t at = world_now() + sim_delay(80);
+    if (link->process->cache_slow_until > world.now) {
+        at += sim_between(0, 3 * SECOND);
+    }
+    connection->arrives = at > connection->arrives ? at : connection->arrives;
+    world_at(connection->arrives, NULL, arrived, command, 0);
+}
+
+void cache_read(struct cache_link *link, struct cache_lookup *const *lookups, size_t count,
+                cache_read_fn *done, void *arg)
+{
+    struct command *command = new_command(link, REDIS_READ, ANSWER_READ, count);
+    command->call.read = done;
+    command->lookups = lookups;
+    for (size_t i = 0; i < count; i++) {
+        command->redis.entries[i].account = account_of(lookups[i]->id);
+    }
+    send_command(command, arg, link->timeout_us);
+}
+
+void cache_publish(struct cache_link *link, const char *stamp, uint64_t era,
+                   const struct account_entry *entries, size_t count, cache_done_fn *done,
+                   void *arg)
+{
+    struct command *command = new_command(link, REDIS_WRITE, ANSWER_DONE, count);
+    command->call.done = done;
+    command->redis.era = era;
+    snprintf(command->redis.stamp, sizeof command->redis.stamp, "%s", stamp);
+    for (size_t i = 0; i < count; i++) {
+        command->redis.entries[i].account = account_of(&entries[i].id);
+        command->redis.entries[i].state = entries[i].state;
+    }
+    send_command(command, arg, link->publish_timeout_us);
+}
+
+void cache_token(struct cache_link *link, const char *stamp, uint64_t era,
+                 struct cache_fill_entry *entries, size_t count, uint64_t *token_id,
+                 cache_done_fn *done, void *arg)
+{
+    struct command *command = new_command(link, REDIS_TOKEN, ANSWER_DONE, count);
+    *token_id = ++tokens_given;
+    command->call.done = done;
+    command->wanted = entries;
+    command->redis.era = era;
+    command->redis.token = *token_id;
+    snprintf(command->redis.stamp, sizeof command->redis.stamp, "%s", stamp);
+    for (size_t i = 0; i < count; i++) {
+        command->redis.entries[i].account = account_of(&entries[i].entry.id);
+        command->redis.entries[i].force = entries[i].force;
+    }
+    send_command(command, arg, link->timeout_us);
+}
+
+void cache_fill(struct cache_link *link, const char *stamp, uint64_t era, uint64_t token_id,
+                const struct cache_fill_entry *entries, size_t count, cache_done_fn *done,
+                void *arg)
+{
+    struct command *command = new_command(link, REDIS_WRITE, ANSWER_DONE, count);
+    command->call.done = done;
+    command->redis.era = era;
+    command->redis.token = token_id;
+    snprintf(command->redis.stamp, sizeof command->redis.stamp, "%s", stamp);
+    for (size_t i = 0; i < count; i++) {
+        command->redis.entries[i].account = account_of(&entries[i].entry.id);
+        command->redis.entries[i].state = entries[i].entry.state;
+    }
+    if (token_id < link->token_floor) {
+        command->arg = arg;
+        refuse(command);
+        return;
+    }
+    send_command(command, arg, link->timeout_us);
+}
+
+void cache_stamp_read(struct cache_link *link, cache_stamp_fn *done, void *arg)
+{
+    struct command *command = new_command(link, REDIS_STAMP_READ, ANSWER_STAMP, 0);
+    command->call.stamp = done;
+    send_command(command, arg, link->timeout_us);
+}
+
+void cache_stamp_raise(struct cache_link *link, const char *stamp, cache_done_fn *done, void *arg)
+{
+    struct command *command = new_command(link, REDIS_STAMP_RAISE, ANSWER_DONE, 0);
+    command->call.done = done;
+    snprintf(command->redis.stamp, sizeof command->redis.stamp, "%s", stamp);
+    send_command(command, arg, link->timeout_us);
+}

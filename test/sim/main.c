@@ -1,0 +1,213 @@
+/*
+ * The simulator: the real engine and trust machine, driven from a seed.
+ *
+ *   sim [SEED=n] [SEEDS=a..b] [MUTANT=name] [SECONDS=n] [VERBOSE=1] [MUTANTS=list]
+ *
+ * A seed is a storm of some virtual seconds, then calm: an era must open, every request must have
+ * been answered, and reads must come from the cache at every daemon. SECONDS bounds the real time.
+ * Exit status 1: a check failed.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/attributes.h"
+#include "base/mutant.h"
+#include "checker.h"
+#include "clients.h"
+#include "faults.h"
+#include "fake_links.h"
+#include "redis.h"
+#include "trace.h"
+
+#define CALM_US (12 * SECOND)   /* the longest waits: a late backend, W, the pause before an era */
+#define PROBES_US (2 * SECOND)
+#define PROBE_EVERY_US (20 * MS)
+
+struct options {
+    uint64_t first, last;
+    bool single;
+    int seconds;
+};
+
+static const char *const mutant_names[] = {
+    "none",
+#define MUTANT_NAME(name, rule, text) #name,
+    MUTANT_ROWS(MUTANT_NAME)
+#undef MUTANT_NAME
+};
+
+static void probe(void *object, uint64_t arg)
+{
+    (void)object;
+    clients_probe();
+    if (arg > 0) {
+        world_after(PROBE_EVERY_US, NULL, probe, NULL, arg - 1);
+    }
+}
+
+static void check_trusting(void)
+{
+    for (int i = 0; i < daemon_count; i++) {
+        struct trust_status status;
+        if (daemons[i] == NULL) {
+            checker_fail(-1, "daemon %d is not there", i);
+            continue;
+        }
+        trust_status(daemons[i]->trust, &status);
+        if (status.phase != TRUST_TRUSTING) {
+            checker_fail(-1, "%s does not trust an era after the storm: %s, %s", daemons[i]->name,
+                         trust_phase_name(status.phase), status.why);
+        }
+    }
+}
+
+static void calm(int64_t storm_ends)
+{
+    faults_end();
+    world_run(storm_ends + CALM_US);
+    clients_stop();
+    if (!world.failed) {
+        check_trusting();
+    }
+    probe(NULL, PROBES_US / PROBE_EVERY_US / 2);
+    world_run(storm_ends + CALM_US + PROBES_US);
+    if (!world.failed) {
+        check_trusting();
+        clients_check_all_answered();
+    }
+    if (!world.failed && clients_probes_from_cache() * 10 < clients_probes_sent() * 8) {
+        checker_fail(-1, "after the storm only %" PRIu64 " of %" PRIu64 " reads came from the cache",
+                     clients_probes_from_cache(), clients_probes_sent());
+    }
+}
+
+static void run_seed(uint64_t seed)
+{
+    world_begin(seed);
+    trace_clear();
+    checker_begin();
+    world.account_count = (int)sim_between(1, ACCOUNTS_MAX);
+    daemon_count = (int)sim_between(2, DAEMONS_MAX);
+    redis_begin();
+    db_begin();
+    int64_t storm_ends = sim_between(4, 16) * SECOND;
+    faults_begin();
+    for (int i = 0; i < daemon_count; i++) {
+        process_start(i);
+    }
+    clients_begin();
+    world_run(storm_ends);
+    if (!world.failed) {
+        calm(storm_ends);
+    }
+    processes_end();
+    cache_links_forget();
+    store_links_forget();
+    statements_forget();
+    world_end();
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static uint64_t faults_done(void)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < FAULT_COUNT; i++) {
+        sum += world.faults[i];
+    }
+    return sum;
+}
+
+static void report(double virtual_seconds, uint64_t violations)
+{
+    printf("operations %" PRIu64 "\n", world.operations);
+    printf("virtual_seconds %.3f\n", virtual_seconds);
+    for (int i = 0; i < FAULT_COUNT; i++) {
+        printf("fault %s %" PRIu64 "\n", fault_word((enum fault)i), world.faults[i]);
+    }
+    printf("faults %" PRIu64 "\nviolations %" PRIu64 "\n", faults_done(), violations);
+}
+
+static void list_mutants(void)
+{
+#define MUTANT_LINE(name, rule, text) printf("%-12s %-6s %s\n", #name, rule, text);
+    MUTANT_ROWS(MUTANT_LINE)
+#undef MUTANT_LINE
+    exit(0);
+}
+
+static void choose_mutant(const char *name)
+{
+    for (size_t i = 0; i < sizeof mutant_names / sizeof mutant_names[0]; i++) {
+        if (strcmp(mutant_names[i], name) == 0) {
+            mutant_chosen = (enum mutant)i;
+            return;
+        }
+    }
+    fprintf(stderr, "sim: no such mutant: %s (MUTANTS=list)\n", name);
+    exit(64);
+}
+
+static struct options parse(int argc, char **argv)
+{
+    struct options options = {1, 100, false, 0};
+    for (int i = 1; i < argc; i++) {
+        char *value = strchr(argv[i], '=');
+        char *end;
+        if (value == NULL) {
+            fprintf(stderr, "sim: NAME=value expected: %s\n", argv[i]);
+            exit(64);
+        }
+        *value++ = '\0';
+        if (strcmp(argv[i], "SEED") == 0) {
+            options.first = options.last = strtoull(value, NULL, 10);
+            options.single = true;
+        } else if (strcmp(argv[i], "SEEDS") == 0) {
+            options.first = strtoull(value, &end, 10);
+            options.last = strncmp(end, "..", 2) == 0 ? strtoull(end + 2, NULL, 10) : options.first;
+        } else if (strcmp(argv[i], "MUTANT") == 0) {
+            choose_mutant(value);
+        } else if (strcmp(argv[i], "MUTANTS") == 0) {
+            list_mutants();
+        } else if (strcmp(argv[i], "SECONDS") == 0) {
+            options.seconds = atoi(value);
+        } else if (strcmp(argv[i], "VERBOSE") == 0) {
+            trace_verbose = value[0] == '1';
+        } else {
+            fprintf(stderr, "sim: unknown: %s\n", argv[i]);
+            exit(64);
+        }
+    }
+    return options;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = parse(argc, argv);
+    double started = seconds_now(), virtual_seconds = 0;
+    bool failed = false;
+    for (uint64_t seed = options.first; seed <= options.last && !failed; seed++) {
+        run_seed(seed);
+        virtual_seconds += (double)world.now / 1e6;
+        failed = world.failed;
+        if (options.seconds > 0 && seconds_now() - started > options.seconds) {
+            options.last = seed;
+        }
+    }
+    report(virtual_seconds, failed);
+    if (!options.single) {
+        double took = seconds_now() - started;
+        printf("seeds %" PRIu64 "..%" PRIu64 "\nseconds %.2f\noperations_per_second %.0f\n",
+               options.first, failed ? world.seed : options.last, took,
+               (double)world.operations / took);
+    }
+    return failed ? 1 : 0;
+}
