@@ -388,3 +388,17 @@ class Case(unittest.TestCase):
         if code != "ERR":
             self.assertEqual(text.split(" ", 1)[0], code, text)
         return text
+
+
+class BooksCase(Case):
+    """A test class whose postings, all together, must leave books without a finding."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.addClassCleanup(cls.check_books)
+
+    @classmethod
+    def check_books(cls):
+        if findings := cls.box.psql((TOP / "sql" / "invariants.sql").read_text()):
+            raise AssertionError(f"sql/invariants.sql finds:\n{findings}")
