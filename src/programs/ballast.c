@@ -172,7 +172,10 @@ int main(int argc, char **argv)
     enum cli_exit status;
 
     signal(SIGPIPE, SIG_IGN);
-    log_set_level(LOG_LEVEL_ERROR); /* what the links say is said by the subcommand */
+    /* What the links would log, the subcommand says, once. */
+    if (log_open("/dev/null", LOG_LEVEL_ERROR) != 0) {
+        log_set_level(LOG_LEVEL_ERROR);
+    }
     cli.words.items = calloc((size_t)argc + 1, sizeof *cli.words.items);
     if (cli.words.items == NULL) {
         abort();
@@ -198,6 +201,7 @@ int main(int argc, char **argv)
     if (fflush(stdout) != 0 && status == CLI_DONE) {
         status = cli_fail(&cli, CLI_FAILED, "cannot write the output: %s", strerror(errno));
     }
+    log_close();
     config_free(cli.config);
     free(cli.options);
     free(cli.words.items);

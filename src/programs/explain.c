@@ -284,7 +284,10 @@ static void show_lines(const struct explain *e, const char *reader, struct buffe
         buffer_printf(out, "store    %s\n", e->store_error);
     } else {
         buffer_printf(out, "store    %s\nera      %" PRIu64 " %s, stamp %s\n",
-                      e->row != NULL ? e->row : "no such account", e->era, e->era_state, e->stamp);
+                      e->row != NULL ? e->row
+                      : e->system    ? "a sum of the journal: no row"
+                                     : "no such account",
+                      e->era, e->era_state, e->stamp);
     }
     if (e->cache_error[0] != '\0') {
         buffer_printf(out, "cache    %s\n", e->cache_error);
@@ -300,7 +303,7 @@ static void show_lines(const struct explain *e, const char *reader, struct buffe
     } else {
         buffer_printf(out, "daemon  %.*s\n", (int)e->daemon_text.len, e->daemon_text.data);
     }
-    if (e->changes != NULL) {
+    if (e->changes != NULL && !e->system) {
         buffer_append_text(out, "changes, the newest first:\n");
         show_changes(e->changes, out);
     }
