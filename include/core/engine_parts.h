@@ -30,6 +30,8 @@
 #define REFRESHES_MAX 4096
 /* How often deadlines are looked at while anything is under way, microseconds. */
 #define TICK_US 10000
+/* How often a link to the cache is proved where no batch does it, microseconds. */
+#define PROVE_US 250000
 /* A pause after a batch that the store rolled back, before it is sent again, microseconds. */
 #define RETRY_PAUSE_US 10000
 
@@ -53,8 +55,10 @@ struct ensure {
 void ensure_published(struct engine *engine, struct ensure *ensure,
                       const struct account_entry *entries, size_t count,
                       void (*done)(struct ensure *));
-/* (c) at once. */
-void ensure_fenced(struct engine *engine, struct ensure *ensure, void (*done)(struct ensure *));
+/* (c) at once, because (a) has just failed; entries as above. */
+void ensure_fenced(struct engine *engine, struct ensure *ensure,
+                   const struct account_entry *entries, size_t count,
+                   void (*done)(struct ensure *));
 void ensure_fences_done(struct engine *engine);
 
 /* True where the cache may be used: the lease is valid now and the link leads to the era's Redis.
@@ -116,6 +120,8 @@ struct engine {
     bool matched;         /* and what came out */
     bool flush_asked;
     bool timer_asked;
+    bool proving; /* the cache's link is asked for the stamp, to prove itself */
+    int64_t prove_at_us;
     bool closing; /* engine_free is under way: nothing new is sent */
 
     /* read.c */

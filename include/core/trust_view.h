@@ -31,7 +31,8 @@ struct trust_era {
 struct trust_view_hooks {
     /* Any thread: somebody asked for a fence, or reported: run trust_wake on the control thread. */
     void (*wake_control)(void *ctx);
-    /* Control thread: fences were completed: run engine_fences_done on every worker's thread. */
+    /* Control thread: fences were completed or overtaken: run engine_fences_done on every worker's
+     * thread. */
     void (*wake_workers)(void *ctx);
 };
 
@@ -56,6 +57,20 @@ bool trust_view_check(struct trust_view *view, struct trust_era *era, int64_t no
 uint64_t trust_view_fence(struct trust_view *view);
 bool trust_view_fence_done(struct trust_view *view, uint64_t ticket);
 
+/*
+ * True where this daemon was granted an era after that ticket had been asked for: whoever holds it
+ * tries ENSURE (a) in that era, and asks for a ticket of its own where that fails. The ticket itself
+ * closes no era any more: under load some commit always waits, and would close each era at once.
+ */
+bool trust_view_fence_overtaken(struct trust_view *view, uint64_t ticket);
+
+/*
+ * True where a grant of trust came after that ticket was asked for, and the machine has given the
+ * ticket back instead of closing the new era for it: try (a) under the new trust, and ask for
+ * another ticket only if that fails.
+ */
+bool trust_view_fence_returned(struct trust_view *view, uint64_t ticket);
+
 /* A surprise under that era (stamp gone, replica, other replid): close it if it is still open. */
 void trust_view_suspect(struct trust_view *view, uint64_t era);
 
@@ -69,6 +84,9 @@ void trust_view_grant(struct trust_view *view, const struct trust_era *era, int6
 void trust_view_drop(struct trust_view *view);
 uint64_t trust_view_fences_requested(struct trust_view *view);
 void trust_view_complete_fences(struct trust_view *view, uint64_t ticket);
+void trust_view_overtake_fences(struct trust_view *view, uint64_t ticket);
+/* Every ticket up to this one that is not done. After the grant that makes it worth while. */
+void trust_view_return_fences(struct trust_view *view, uint64_t ticket);
 /* The highest era reported as suspect so far. */
 uint64_t trust_view_suspected(struct trust_view *view);
 /* True where every worker reports this very Redis. */

@@ -52,6 +52,7 @@ void engine_attach(struct engine *engine, struct store_link *writer,
     engine->reader_count = reader_count;
     engine->cache = cache;
     engine_links_changed(engine);
+    engine_ask_timer(engine);
 }
 
 void engine_detach(struct engine *engine)
@@ -106,6 +107,28 @@ void engine_ask_timer(struct engine *engine)
     }
 }
 
+static void proved(void *arg, enum cache_status status, const char *stamp)
+{
+    struct engine *engine = arg;
+    (void)stamp;
+    (void)status; /* CACHE_MOVED: the link drops itself, and connects to what is there now */
+    engine->proving = false;
+}
+
+/* Every batch of lookups proves the link (T13), but without an era there are none, and a Redis
+ * that was rewound in place drops no connection: the daemons would never agree on it again. */
+static void prove_link(struct engine *engine, int64_t now)
+{
+    if (!engine->proving && now >= engine->prove_at_us && cache_link_is_up(engine->cache)) {
+        engine->proving = true;
+        engine->prove_at_us = now + PROVE_US;
+        cache_stamp_read(engine->cache, proved, engine);
+    }
+    if (!engine->timer_asked) {
+        engine->hooks.need_timer(engine->ctx, now + PROVE_US);
+    }
+}
+
 void engine_flush(struct engine *engine)
 {
     engine->flush_asked = false;
@@ -132,6 +155,7 @@ void engine_tick(struct engine *engine)
     query_tick(engine, now);
     write_tick(engine, now);
     engine_flush(engine);
+    prove_link(engine, now);
 }
 
 void engine_fences_done(struct engine *engine)

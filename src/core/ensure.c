@@ -11,7 +11,7 @@
  *       drained or replaced since: the values that might be older are dead.  [ensure_fenced]
  *
  * (a) costs one script in Redis for a whole batch; (c) takes over when Redis is slow, refuses, or
- * is gone, and costs at most W. A second attempt at (a) is made where the era changed meanwhile.
+ * is gone, and costs at most W. (a) is tried again where an era has come to be trusted meanwhile.
  */
 #include "core/engine_parts.h"
 
@@ -37,6 +37,15 @@ bool engine_trusts_cache(struct engine *engine)
     return engine->matched;
 }
 
+static void fence(struct ensure *ensure)
+{
+    struct engine *engine = ensure->engine;
+    ensure->ticket = trust_view_fence(engine->view);
+    metrics_add(&engine->metrics->fences, 1);
+    list_push_back(&engine->fencing, &ensure->link);
+    engine_ask_timer(engine);
+}
+
 static void published(void *arg, enum cache_status status)
 {
     struct ensure *ensure = arg;
@@ -59,7 +68,7 @@ static void published(void *arg, enum cache_status status)
         ensure_published(engine, ensure, ensure->entries, ensure->count, ensure->done);
         return;
     }
-    ensure_fenced(engine, ensure, ensure->done);
+    fence(ensure);
 }
 
 void ensure_published(struct engine *engine, struct ensure *ensure,
@@ -75,7 +84,7 @@ void ensure_published(struct engine *engine, struct ensure *ensure,
         return;
     }
     if (!engine_trusts_cache(engine)) {
-        ensure_fenced(engine, ensure, done);
+        fence(ensure);
         return;
     }
     ensure->era = engine->era.id;
@@ -84,14 +93,14 @@ void ensure_published(struct engine *engine, struct ensure *ensure,
                   ensure);
 }
 
-void ensure_fenced(struct engine *engine, struct ensure *ensure, void (*done)(struct ensure *))
+void ensure_fenced(struct engine *engine, struct ensure *ensure,
+                   const struct account_entry *entries, size_t count, void (*done)(struct ensure *))
 {
     ensure->engine = engine;
+    ensure->entries = entries;
+    ensure->count = count;
     ensure->done = done;
-    ensure->ticket = trust_view_fence(engine->view);
-    metrics_add(&engine->metrics->fences, 1);
-    list_push_back(&engine->fencing, &ensure->link);
-    engine_ask_timer(engine);
+    fence(ensure);
 }
 
 void ensure_fences_done(struct engine *engine)
@@ -101,6 +110,9 @@ void ensure_fences_done(struct engine *engine)
         if (trust_view_fence_done(engine->view, ensure->ticket)) {
             list_unlink(link);
             ensure->done(ensure);
+        } else if (trust_view_fence_returned(engine->view, ensure->ticket)) {
+            list_unlink(link);
+            ensure_published(engine, ensure, ensure->entries, ensure->count, ensure->done);
         }
     }
 }

@@ -128,10 +128,27 @@ static void fence_passed(struct ensure *ensure)
     answer_all(LIST_ENTRY(ensure, struct fill, ensure));
 }
 
+/* What bears a version; returns how many. Absence outranks nothing: it may just be said. */
+static size_t collect_shown(struct fill *fill)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < fill->count; i++) {
+        if (fill->entries[i].entry.state.version > 0) {
+            fill->shown[count++] = fill->entries[i].entry;
+        }
+    }
+    return count;
+}
+
 static void fence(struct fill *fill)
 {
+    size_t count = collect_shown(fill);
     fill->phase = FILL_FENCED;
-    ensure_fenced(fill->engine, &fill->ensure, fence_passed);
+    if (count == 0) {
+        answer_all(fill);
+    } else {
+        ensure_fenced(fill->engine, &fill->ensure, fill->shown, count, fence_passed);
+    }
 }
 
 static void filled(void *arg, enum cache_status status)
@@ -162,13 +179,7 @@ static void show(struct fill *fill)
                    fill->count, filled, fill);
         return;
     }
-    size_t count = 0;
-    for (size_t i = 0; i < fill->count; i++) {
-        if (fill->entries[i].entry.state.version > 0) { /* absence outranks nothing: just say so */
-            fill->shown[count++] = fill->entries[i].entry;
-        }
-    }
-    ensure_published(engine, &fill->ensure, fill->shown, count, fence_passed);
+    ensure_published(engine, &fill->ensure, fill->shown, collect_shown(fill), fence_passed);
 }
 
 /* The statement failed: its items go back in front, in no particular order among themselves. */

@@ -23,8 +23,7 @@
  *   T4  The wait starts with the return of the close, or first sight of it; the leases that must
  *       have seen it are read after that. [may_drain]
  *   T5  Opening goes from drained only, by compare and set, with the stamp written first.
- *   T7c A ticket is settled by a row that was read after it was asked for: drained, or a later
- *       era than the one found open then. [absorb]
+ *   T7c Tickets are settled by rows read after they were asked for. [core/tickets.c]
  *
  * One request is on the store's link at a time, so rows are absorbed in the order of their
  * snapshots; everything waits for its turn in start_next().
@@ -40,8 +39,10 @@
 #include "base/log.h"
 #include "core/leases.h"
 #include "core/opening.h"
+#include "core/tickets.h"
 
 #define POLL_US 25000      /* between looks at the leases while an era closes */
+#define JOIN_US 50000      /* that tickets against a new era wait for our lease on it */
 #define RETRY_US 100000    /* after a request that failed while the link stayed */
 #define SETTLED_US 5000000 /* an era that lasted so long forgives the ones before it */
 
@@ -69,13 +70,13 @@ struct trust {
     /* the request on the link */
     enum request request;
     int64_t sent_us;
-    uint64_t tickets_at_send;
     uint64_t seen_at_send;
     struct cache_identity redis_at_send;
 
     /* what the store last said */
     bool row_known;
     struct store_era row;
+    int64_t open_since_us;    /* first sight of row.id open */
     int64_t closing_since_us; /* of row.id; T4's wait starts here */
     bool fenced;              /* somebody took our lease over */
     struct leases leases;
@@ -89,11 +90,7 @@ struct trust {
     int64_t renew_at_us;
     struct cache_identity reported; /* in the last renewal that the store took */
 
-    /* tickets (T7 c): those up to waiting_ticket wait for waiting_era to be drained or replaced */
-    uint64_t tickets_read; /* the row was read after these were asked for */
-    uint64_t waiting_ticket;
-    uint64_t waiting_era;
-
+    struct tickets tickets; /* T7 c */
     struct opening opening; /* T5 */
     int64_t adopted_us;     /* when the present or last era was */
 
@@ -159,6 +156,9 @@ static void grant(struct trust *t, int64_t valid_until_us)
         t->adopted_us = clock_boot_us();
         t->status.adopted++;
         log_info("era-adopted", "era=%llu run_id=%s", (unsigned long long)t->row.id, t->row.run_id);
+        /* Commits and reads that came back while no era was trusted have asked for this one to be
+         * closed. To close each era as it opens would be safe, and useless under load. */
+        tickets_return(&t->tickets);
     } else {
         struct trust_era same = {.id = t->granted};
         trust_view_grant(t->view, &same, valid_until_us);
@@ -168,30 +168,6 @@ static void grant(struct trust *t, int64_t valid_until_us)
 
 /* --- rows come in -----------------------------------------------------------------------------*/
 
-/* T7 c. The row was read after the tickets up to tickets_at_send had been asked for. */
-static void settle_tickets(struct trust *t)
-{
-    const struct store_era *row = &t->row;
-    uint64_t settled = 0;
-    if (t->waiting_ticket > 0 &&
-        (row->id > t->waiting_era || (row->id == t->waiting_era && row->state == ERA_DRAINED))) {
-        settled = t->waiting_ticket;
-        t->waiting_ticket = 0;
-    }
-    if (row->state == ERA_DRAINED) {
-        settled = t->tickets_at_send;
-    } else if (t->tickets_at_send > t->tickets_read) {
-        t->waiting_ticket = t->tickets_at_send;
-        t->waiting_era = row->id;
-    }
-    if (t->tickets_read < t->tickets_at_send) {
-        t->tickets_read = t->tickets_at_send;
-    }
-    if (settled > 0) {
-        trust_view_complete_fences(t->view, settled);
-    }
-}
-
 static void absorb(struct trust *t, const struct store_era *row)
 {
     bool first_sight = !t->row_known || row->id != t->row.id || t->row.state != row->state;
@@ -199,11 +175,14 @@ static void absorb(struct trust *t, const struct store_era *row)
         log_warn("era-went-back", "from=%llu to=%llu", (unsigned long long)t->row.id,
                  (unsigned long long)row->id);
         drop(t, t->row.id);
-        t->waiting_ticket = 0; /* asked again: their era is not in this history of the store */
-        t->tickets_read = 0;
+        tickets_forget(&t->tickets); /* their era is not in this history of the store */
     }
     t->row = *row;
     t->row_known = true;
+    if (row->state == ERA_OPEN && first_sight) {
+        t->open_since_us = clock_boot_us();
+        t->renew_at_us = t->open_since_us;
+    }
     if (row->state == ERA_CLOSING && first_sight) {
         t->closing_since_us = clock_boot_us();
         t->renew_at_us = t->closing_since_us; /* the others wait for our seen */
@@ -214,7 +193,7 @@ static void absorb(struct trust *t, const struct store_era *row)
     if (row->state != ERA_DRAINED) {
         opening_cancel(&t->opening);
     }
-    settle_tickets(t);
+    tickets_absorb(&t->tickets, row);
 }
 
 /* --- requests: one at a time ------------------------------------------------------------------*/
@@ -223,7 +202,7 @@ static void sending(struct trust *t, enum request request)
 {
     assert(t->request == REQUEST_NONE);
     t->request = request;
-    t->tickets_at_send = trust_view_fences_requested(t->view);
+    tickets_sending(&t->tickets);
     t->sent_us = clock_boot_us();
 }
 
@@ -254,7 +233,9 @@ static bool request_over(struct trust *t, enum store_status status)
     return true;
 }
 
-/* T6 is checked by the workers at every batch; this is for a cache that nobody reads just now. */
+/* T6 is checked by the workers at every batch; this is for a cache that nobody reads just now. It
+ * also proves the link: a Redis that was rewound in place drops no connection, and an era waits
+ * until all name the same one. */
 static void stamp_checked(void *arg, enum cache_status status, const char *stamp)
 {
     struct trust *t = arg;
@@ -270,7 +251,7 @@ static void stamp_checked(void *arg, enum cache_status status, const char *stamp
 
 static void check_stamp(struct trust *t)
 {
-    if (t->granted != 0 && !t->checking && cache_link_is_up(t->cache)) {
+    if (!t->checking && cache_link_is_up(t->cache)) {
         t->checking = true;
         cache_stamp_read(t->cache, stamp_checked, t);
     }
@@ -292,10 +273,10 @@ static void renewed(void *arg, enum store_status status, const struct store_erro
         if (reply->era.state == ERA_OPEN && reply->era.id > t->dropped &&
             reply->era.timeline_current && !t->fenced) {
             grant(t, t->sent_us + t->lease_us);
-            check_stamp(t);
         } else if (t->granted != 0) {
             drop(t, t->granted);
         }
+        check_stamp(t);
     }
     run(t);
 }
@@ -319,6 +300,11 @@ static void row_came(void *arg, enum store_status status, const struct store_err
         return;
     }
     if (status == STORE_OK) {
+        bool opened =
+            request == REQUEST_OPEN && row->state == ERA_OPEN && row->id == t->opening.next.id;
+        if (opened) {
+            tickets_opened(&t->tickets);
+        }
         absorb(t, row);
         if (request == REQUEST_CLOSE && row->state != ERA_OPEN) {
             t->status.closed++;
@@ -327,7 +313,7 @@ static void row_came(void *arg, enum store_status status, const struct store_err
         if (request == REQUEST_OPEN) {
             opening_cancel(&t->opening);
             t->renew_at_us = clock_boot_us();
-            if (row->state == ERA_OPEN && row->id == t->opening.next.id) {
+            if (opened) {
                 t->status.opened++;
                 log_info("era-opened", "era=%llu run_id=%s", (unsigned long long)row->id,
                          row->run_id);
@@ -405,6 +391,13 @@ static void consider_opening(struct trust *t, int64_t now)
 
 /* --- what comes next --------------------------------------------------------------------------*/
 
+/* An open era that a renewal may make ours in a moment. */
+static bool is_joining(const struct trust *t, int64_t now)
+{
+    return t->granted == 0 && t->row.id > t->dropped && t->row.timeline_current && !t->fenced &&
+           now - t->open_since_us < JOIN_US;
+}
+
 static bool must_close(struct trust *t, int64_t now)
 {
     if (!t->row_known || t->row.state != ERA_OPEN) {
@@ -414,7 +407,7 @@ static bool must_close(struct trust *t, int64_t now)
     set_redis(&in_row, t->row.run_id, t->row.replid);
     const struct cache_identity *agreed = agreed_redis(t, now);
     return t->row.id <= t->dropped || /* of no use to us: a close of ours is under way or lost */
-           (t->waiting_ticket > 0 && t->waiting_era == t->row.id) ||
+           (tickets_wait_for(&t->tickets, t->row.id) && !is_joining(t, now)) ||
            trust_view_suspected(t->view) >= t->row.id ||
            (agreed != NULL && !same_redis(agreed, &in_row)) ||
            leases_silent(&t->leases, now) != NULL;
@@ -450,7 +443,7 @@ static void start_next(struct trust *t, int64_t now)
         send_open(t);
     } else if (silent != NULL && t->row_known && t->row.state == ERA_DRAINED) {
         send_expel(t, silent);
-    } else if (trust_view_fences_requested(t->view) > t->tickets_read) {
+    } else if (tickets_are_new(&t->tickets)) {
         sending(t, REQUEST_READ);
         store_era_read(t->store, row_came, t);
     }
@@ -553,6 +546,7 @@ struct trust *trust_create(const struct trust_options *options, struct trust_vie
     t->store = store;
     t->cache = cache;
     t->view = view;
+    t->tickets.view = view;
     t->hooks = *hooks;
     t->ctx = ctx;
     snprintf(t->daemon, sizeof t->daemon, "%s", options->daemon);

@@ -25,6 +25,8 @@ struct trust_view {
 
     _Atomic uint64_t fences_requested;
     _Atomic uint64_t fences_done;
+    _Atomic uint64_t fences_overtaken;
+    _Atomic uint64_t fences_returned;
     _Atomic uint64_t suspected;
 
     pthread_mutex_t lock; /* guards what follows */
@@ -84,6 +86,16 @@ bool trust_view_fence_done(struct trust_view *view, uint64_t ticket)
     return atomic_load_explicit(&view->fences_done, memory_order_acquire) >= ticket;
 }
 
+bool trust_view_fence_returned(struct trust_view *view, uint64_t ticket)
+{
+    return atomic_load_explicit(&view->fences_returned, memory_order_acquire) >= ticket;
+}
+
+bool trust_view_fence_overtaken(struct trust_view *view, uint64_t ticket)
+{
+    return atomic_load_explicit(&view->fences_overtaken, memory_order_acquire) >= ticket;
+}
+
 void trust_view_suspect(struct trust_view *view, uint64_t era)
 {
     uint64_t seen = atomic_load_explicit(&view->suspected, memory_order_relaxed);
@@ -137,6 +149,22 @@ void trust_view_complete_fences(struct trust_view *view, uint64_t ticket)
 {
     if (ticket > atomic_load_explicit(&view->fences_done, memory_order_relaxed)) {
         atomic_store_explicit(&view->fences_done, ticket, memory_order_release);
+        view->hooks.wake_workers(view->ctx);
+    }
+}
+
+void trust_view_return_fences(struct trust_view *view, uint64_t ticket)
+{
+    if (ticket > atomic_load_explicit(&view->fences_done, memory_order_relaxed)) {
+        atomic_store_explicit(&view->fences_returned, ticket, memory_order_release);
+        view->hooks.wake_workers(view->ctx);
+    }
+}
+
+void trust_view_overtake_fences(struct trust_view *view, uint64_t ticket)
+{
+    if (ticket > atomic_load_explicit(&view->fences_overtaken, memory_order_relaxed)) {
+        atomic_store_explicit(&view->fences_overtaken, ticket, memory_order_release);
         view->hooks.wake_workers(view->ctx);
     }
 }
