@@ -31,7 +31,7 @@ struct trust_era {
 struct trust_view_hooks {
     /* Any thread: somebody asked for a fence, or reported: run trust_wake on the control thread. */
     void (*wake_control)(void *ctx);
-    /* Control thread: fences were completed or overtaken: run engine_fences_done on every worker's
+    /* Control thread: fences were completed or returned: run engine_fences_done on every worker's
      * thread. */
     void (*wake_workers)(void *ctx);
 };
@@ -58,13 +58,6 @@ uint64_t trust_view_fence(struct trust_view *view);
 bool trust_view_fence_done(struct trust_view *view, uint64_t ticket);
 
 /*
- * True where this daemon was granted an era after that ticket had been asked for: whoever holds it
- * tries ENSURE (a) in that era, and asks for a ticket of its own where that fails. The ticket itself
- * closes no era any more: under load some commit always waits, and would close each era at once.
- */
-bool trust_view_fence_overtaken(struct trust_view *view, uint64_t ticket);
-
-/*
  * True where a grant of trust came after that ticket was asked for, and the machine has given the
  * ticket back instead of closing the new era for it: try (a) under the new trust, and ask for
  * another ticket only if that fails.
@@ -84,7 +77,6 @@ void trust_view_grant(struct trust_view *view, const struct trust_era *era, int6
 void trust_view_drop(struct trust_view *view);
 uint64_t trust_view_fences_requested(struct trust_view *view);
 void trust_view_complete_fences(struct trust_view *view, uint64_t ticket);
-void trust_view_overtake_fences(struct trust_view *view, uint64_t ticket);
 /* Every ticket up to this one that is not done. After the grant that makes it worth while. */
 void trust_view_return_fences(struct trust_view *view, uint64_t ticket);
 /* The highest era reported as suspect so far. */

@@ -25,7 +25,6 @@ struct trust_view {
 
     _Atomic uint64_t fences_requested;
     _Atomic uint64_t fences_done;
-    _Atomic uint64_t fences_overtaken;
     _Atomic uint64_t fences_returned;
     _Atomic uint64_t suspected;
 
@@ -91,11 +90,6 @@ bool trust_view_fence_returned(struct trust_view *view, uint64_t ticket)
     return atomic_load_explicit(&view->fences_returned, memory_order_acquire) >= ticket;
 }
 
-bool trust_view_fence_overtaken(struct trust_view *view, uint64_t ticket)
-{
-    return atomic_load_explicit(&view->fences_overtaken, memory_order_acquire) >= ticket;
-}
-
 void trust_view_suspect(struct trust_view *view, uint64_t era)
 {
     uint64_t seen = atomic_load_explicit(&view->suspected, memory_order_relaxed);
@@ -157,14 +151,6 @@ void trust_view_return_fences(struct trust_view *view, uint64_t ticket)
 {
     if (ticket > atomic_load_explicit(&view->fences_done, memory_order_relaxed)) {
         atomic_store_explicit(&view->fences_returned, ticket, memory_order_release);
-        view->hooks.wake_workers(view->ctx);
-    }
-}
-
-void trust_view_overtake_fences(struct trust_view *view, uint64_t ticket)
-{
-    if (ticket > atomic_load_explicit(&view->fences_overtaken, memory_order_relaxed)) {
-        atomic_store_explicit(&view->fences_overtaken, ticket, memory_order_release);
         view->hooks.wake_workers(view->ctx);
     }
 }
