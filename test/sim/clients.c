@@ -51,7 +51,7 @@ static struct client clients[CLIENTS_MAX];
 static int client_count;
 static bool stopped;
 static uint32_t mutation_share, fresh_share, query_share, reuse_share;
-static int64_t think_us;
+static int64_t think_us, timeout_us; /* the timeout is a daemon's setting: one for all */
 static uint64_t probes_sent, probes_from_cache;
 
 static void next_request(void *object, uint64_t arg);
@@ -260,8 +260,7 @@ static void submit(void *object, uint64_t arg)
     }
     struct process *process = request->process;
     struct worker *worker = &process->workers[client->index % process->worker_count];
-    int64_t deadline = clock_boot_us() + (client->probes ? PROBE_DEADLINE
-                                                         : sim_between(250 * MS, 1500 * MS));
+    int64_t deadline = clock_boot_us() + (client->probes ? PROBE_DEADLINE : timeout_us);
     request->deadline_clock = deadline;
     request->paused_us = process->paused_us;
     switch (request->kind) {
@@ -441,6 +440,7 @@ void clients_begin(void)
     query_share = (uint32_t)sim_between(0, 30000);
     reuse_share = (uint32_t)sim_between(0, 300000);
     think_us = sim_between(500, 20 * MS);
+    timeout_us = sim_between(250 * MS, 2 * SECOND);
     for (int i = 0; i < client_count; i++) {
         clients[i].index = i;
         clients[i].home = i % daemon_count;

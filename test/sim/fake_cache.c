@@ -33,6 +33,7 @@ struct command {
     struct cache_fill_entry *wanted;
     bool abandoned; /* the link has answered already */
     bool over;      /* nothing is on its way any more */
+    uint64_t order; /* on its connection */
     struct redis_command redis;
 };
 
@@ -40,6 +41,7 @@ struct command {
 struct connection {
     int node;
     int64_t arrives, answers; /* the last ones: order is kept */
+    uint64_t sent, taken;     /* commands */
     bool closed;
     int late; /* how many commands still take effect after the close */
 };
@@ -187,13 +189,13 @@ static void go_down(struct cache_link *link)
         connection->closed = true;
         connection->late = sim_chance(500000) ? (int)sim_below(4) : 1000;
     }
+    if (was_up && !link->freed && link->hooks.down != NULL) {
+        link->hooks.down(link->ctx, link, "broken");
+    }
     answer_lost(lost);
     if (link->freed) {
         answer_refused(link);
         return;
-    }
-    if (was_up && link->hooks.down != NULL) {
-        link->hooks.down(link->ctx, link, "broken");
     }
     world_after(sim_between(20 * MS, 200 * MS), link->process, try_connect, link, ++link->attempt);
 }
@@ -328,10 +330,11 @@ static void arrived(void *object, uint64_t arg)
     struct connection *connection = command->connection;
     struct redis *redis = &redis_nodes[connection->node];
     (void)arg;
-    if (redis->hangs_until > world.now) {
-        world_at(redis->hangs_until, NULL, arrived, command, 0);
+    if (redis->hangs_until > world.now || command->order != connection->taken) {
+        world_after(1 * MS, NULL, arrived, command, 0);
         return;
     }
+    connection->taken++;
     if (connection->closed) {
         if (redis->up && connection->late-- > 0) {
             redis_execute(redis, &command->redis);
@@ -399,6 +402,7 @@ static void send_command(struct command *command, void *arg, int64_t timeout)
     memcpy(command->redis.replid, link->identity.replid, sizeof command->redis.replid);
     struct connection *connection = link->connection;
     command->connection = connection;
+    command->order = connection->sent++;
     command->deadline = world_now() + timeout;
     *link->end = command;
     link->end = &command->next;

@@ -89,7 +89,7 @@ static void run_seed(uint64_t seed)
     world_begin(seed);
     trace_clear();
     checker_begin();
-    world.account_count = (int)sim_between(1, ACCOUNTS_MAX);
+    world.account_count = (int)sim_between(2, ACCOUNTS_MAX);
     daemon_count = (int)sim_between(2, DAEMONS_MAX);
     redis_begin();
     db_begin();

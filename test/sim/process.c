@@ -438,6 +438,7 @@ void process_stop(struct process *process)
 
 void processes_end(void)
 {
+    processes_started = 0;
     for (int i = 0; i < daemon_count; i++) {
         if (daemons[i] != NULL) {
             daemons[i]->dead = true;

@@ -57,10 +57,16 @@ static struct slot *live_slot(struct redis *redis, int account)
     return slot;
 }
 
+/* MULTI GETEX INFO ... EXEC: reads of keys and of the stamp alike. */
+static bool has_moved(const struct redis *redis, const struct redis_command *command)
+{
+    return !redis->master ||
+           (strcmp(command->replid, redis->identity.replid) != 0 && !MUTANT(INPLACE));
+}
+
 static void read_keys(struct redis *redis, struct redis_command *command)
 {
-    bool moved = strcmp(command->replid, redis->identity.replid) != 0 && !MUTANT(INPLACE);
-    if (!redis->master || moved) {
+    if (has_moved(redis, command)) {
         command->status = CACHE_MOVED;
         return;
     }
@@ -199,8 +205,7 @@ void redis_execute(struct redis *redis, struct redis_command *command)
         set_tokens(redis, command);
         break;
     case REDIS_STAMP_READ:
-        command->status = redis->master ? CACHE_OK : CACHE_MOVED;
-        memcpy(command->stamp, redis->keys.stamp, sizeof command->stamp);
+        read_keys(redis, command);
         break;
     case REDIS_STAMP_RAISE:
         raise_stamp(redis, command);
