@@ -11,7 +11,7 @@
 #define LIMIT_WORKERS_MAX 16
 
 /* Connections to the store that a worker reads through. */
-#define LIMIT_READ_LINKS_MAX 16
+#define LIMIT_READ_LINKS_MAX 8
 
 /* Listening addresses, and users. Both are walked linearly. */
 #define LIMIT_LISTEN_ADDRESSES_MAX 16

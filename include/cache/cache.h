@@ -126,7 +126,8 @@ void cache_fill(struct cache_link *link, const char *stamp, uint64_t era, uint64
 
 /* --- the stamp (control link): T5 -------------------------------------------------------------*/
 
-typedef void cache_stamp_fn(void *arg, enum cache_status status, const char *stamp);
+typedef cache_read_fn cache_stamp_fn;
+/* A read batch without accounts: proves the link as one with accounts does. */
 void cache_stamp_read(struct cache_link *link, cache_stamp_fn *done, void *arg);
 /* Sets the stamp where the one there is absent, garbage or of a lower id; else CACHE_REFUSED. */
 void cache_stamp_raise(struct cache_link *link, const char *stamp, cache_done_fn *done, void *arg);

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/limits.h"
 #include "cache/cache.h"
 #include "core/trust_view.h"
 #include "model/account.h"
@@ -26,7 +27,7 @@
 struct engine;
 struct metrics;
 
-#define ENGINE_READ_LINKS_MAX 8
+#define ENGINE_READ_LINKS_MAX LIMIT_READ_LINKS_MAX
 
 struct engine_options {
     int worker;         /* index, for the trust view */

@@ -34,7 +34,7 @@ struct store_link;
 
 enum store_status {
     STORE_OK,
-    STORE_UNSENT,    /* the link was down or broke before a byte of the request left: not applied */
+    STORE_UNSENT,    /* the link was down, or broke before the whole request left: not applied */
     STORE_IN_DOUBT,  /* the connection broke, or a timeout of ours passed, after it left */
     STORE_TRANSIENT, /* rolled back: deadlock, lock or statement timeout, serialization: repeat */
     STORE_READONLY,  /* rolled back: standby, read-only, disk full: the store takes no writes now */
@@ -73,7 +73,7 @@ struct store_hooks {
 struct store_link *store_link_create(struct event_base *base, const struct store_options *options,
                                      const struct store_hooks *hooks, void *ctx, char *err,
                                      size_t errlen) __attribute__((warn_unused_result));
-/* Closes; a request in flight gets its callback (IN_DOUBT) before this returns. */
+/* Closes; a request in flight gets its callback (IN_DOUBT, or UNSENT) before this returns. */
 void store_link_free(struct store_link *link);
 
 bool store_link_ready(const struct store_link *link); /* up, and nothing in flight */

@@ -460,7 +460,8 @@ static void update_phase(struct trust *t, int64_t now)
         bool ours = same_redis(&own, &in_row);
         phase = ours ? TRUST_TRUSTING : TRUST_ELSEWHERE;
         why = ours ? "" : "the era is open on a Redis that this daemon is not connected to";
-    } else if (heard && t->row.state == ERA_CLOSING) {
+    } else if (heard && (t->row.state == ERA_CLOSING || t->row.id <= t->dropped) &&
+               t->row.state != ERA_DRAINED) {
         phase = TRUST_CLOSING;
         why = "waiting until no daemon can trust the closing era";
     } else if (heard && t->row.state == ERA_DRAINED) {

@@ -107,8 +107,7 @@ void worker_links_make(struct worker_thread *self, const struct config *config)
     snprintf(name, sizeof name, "ballastd worker %d", self->worker.index);
     struct store_options store = store_options_of(config, name);
     self->writer = worker_make_store_link(self, &store);
-    while (self->reader_count < (size_t)config->store.read_links &&
-           self->reader_count < ENGINE_READ_LINKS_MAX) {
+    while (self->reader_count < (size_t)config->store.read_links) {
         self->readers[self->reader_count++] = worker_make_store_link(self, &store);
     }
     self->cache = cache_link_create(self->worker.base, &cache, &hooks, self);
