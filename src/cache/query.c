@@ -12,7 +12,6 @@
 struct query {
     struct link_command command;
     union {
-        cache_stamp_fn *stamp;
         cache_done_fn *raised;
         cache_scan_fn *scan;
         cache_raw_fn *raw;
@@ -33,43 +32,6 @@ static void query_send(struct query *query, const struct link_command_ops *ops)
 }
 
 /* --- the stamp --------------------------------------------------------------------------------*/
-
-struct stamp_query {
-    struct query query;
-    char stamp[CACHE_STAMP_MAX];
-};
-
-static bool stamp_item(struct link_command *command, const struct link_item *item)
-{
-    if (item->type == REDIS_REPLY_ERROR && !cache_item_is_error(item, "WRONGTYPE")) {
-        return cache_command_fail(command, item);
-    }
-    cache_link_copy_stamp(((struct stamp_query *)command)->stamp, item);
-    return item->depth == 0;
-}
-
-static void stamp_end(struct link_command *command, enum cache_status status)
-{
-    struct stamp_query *self = (struct stamp_query *)command;
-
-    self->query.done.stamp(self->query.arg, status, status == CACHE_OK ? self->stamp : "");
-    free(self);
-}
-
-static const struct link_command_ops stamp_ops = {.item = stamp_item, .end = stamp_end};
-
-/* GETEX, not GET: a replica must not tell what the next era is to be. */
-void cache_stamp_read(struct cache_link *link, cache_stamp_fn *done, void *arg)
-{
-    struct stamp_query *self = cache_allocate(sizeof(*self));
-
-    query_init(&self->query, link, arg);
-    self->query.done.stamp = done;
-    cache_command_begin(&link->out, 2);
-    cache_command_text(&link->out, "GETEX");
-    cache_link_put_own_key(link, LINK_STAMP_KEY);
-    query_send(&self->query, &stamp_ops);
-}
 
 static bool raise_item(struct link_command *command, const struct link_item *item)
 {

@@ -10,13 +10,17 @@
  * The elements of EXEC's reply arrive in that order, so that the values are decoded, straight out
  * of the reader's buffer, only when the stamp has been read and INFO has named the master that was
  * verified: nothing ran in Redis between the three.
+ *
+ * Without accounts, and then without MGET, it reads the stamp alone, and proves the link as well as
+ * any other: a Redis that was rewound under its connections must not pass for the one that was
+ * verified, least of all where the next era is going to be opened.
  */
 #include <stdlib.h>
 
 #include "cache/command.h"
 #include "cache/link.h"
 
-enum { REPLY_MULTI, REPLY_GETEX, REPLY_INFO, REPLY_MGET, REPLY_EXEC, REPLY_COUNT };
+enum { REPLIES_WITHOUT_ACCOUNTS = 4, REPLIES_WITH_ACCOUNTS };
 enum { EXEC_STAMP, EXEC_INFO, EXEC_VALUES, EXEC_COUNT };
 
 struct read_batch {
@@ -69,7 +73,8 @@ static bool read_value(struct read_batch *batch, const struct link_item *item)
 static bool read_exec(struct read_batch *batch, const struct link_item *item)
 {
     if (item->depth == 0) {
-        return item->type == REDIS_REPLY_ARRAY && item->number == EXEC_COUNT;
+        return item->type == REDIS_REPLY_ARRAY &&
+               item->number == (batch->count > 0 ? EXEC_COUNT : EXEC_VALUES);
     }
     if (item->depth == 2) {
         return item->parent_index == EXEC_VALUES && read_value(batch, item);
@@ -91,12 +96,18 @@ static bool read_exec(struct read_batch *batch, const struct link_item *item)
     }
 }
 
+/* EXEC is the last command of a batch. */
+static bool is_at_exec(const struct link_command *command)
+{
+    return command->reply == command->replies - 1;
+}
+
 static bool read_item(struct link_command *command, const struct link_item *item)
 {
     if (item->depth == 0 && item->type == REDIS_REPLY_ERROR) {
         return cache_command_fail(command, item);
     }
-    if (command->reply == REPLY_EXEC) {
+    if (is_at_exec(command)) {
         return read_exec((struct read_batch *)command, item);
     }
     return item->type == REDIS_REPLY_STATUS;
@@ -106,7 +117,7 @@ static const struct account_id *read_expects(const struct link_command *command)
 {
     const struct read_batch *batch = (const struct read_batch *)command;
 
-    if (command->reply != REPLY_EXEC || batch->decoded == batch->count) {
+    if (!is_at_exec(command) || batch->decoded == batch->count) {
         return NULL;
     }
     return batch->lookups[batch->decoded]->id;
@@ -136,7 +147,7 @@ void cache_read(struct cache_link *link, struct cache_lookup *const *lookups, si
     struct read_batch *batch = cache_allocate(sizeof(*batch));
     struct buffer *out = &link->out;
 
-    assert(count >= 1 && count <= CACHE_READ_LOOKUPS_MAX);
+    assert(count <= CACHE_READ_LOOKUPS_MAX);
     batch->command.link = link;
     batch->lookups = lookups;
     batch->count = count;
@@ -147,12 +158,21 @@ void cache_read(struct cache_link *link, struct cache_lookup *const *lookups, si
     cache_command_text(out, "GETEX");
     cache_link_put_own_key(link, LINK_STAMP_KEY);
     CACHE_COMMAND(out, "INFO", "replication");
-    cache_command_begin(out, 1 + count);
-    cache_command_text(out, "MGET");
+    if (count > 0) {
+        cache_command_begin(out, 1 + count);
+        cache_command_text(out, "MGET");
+    }
     for (size_t i = 0; i < count; i++) {
         lookups[i]->value.kind = CACHE_ABSENT;
         cache_link_put_key(link, lookups[i]->id);
     }
     CACHE_COMMAND(out, "EXEC");
-    cache_link_send(&batch->command, &read_ops, REPLY_COUNT, cache_link_deadline(link->timeout_ms));
+    cache_link_send(&batch->command, &read_ops,
+                    count > 0 ? REPLIES_WITH_ACCOUNTS : REPLIES_WITHOUT_ACCOUNTS,
+                    cache_link_deadline(link->timeout_ms));
+}
+
+void cache_stamp_read(struct cache_link *link, cache_stamp_fn *done, void *arg)
+{
+    cache_read(link, NULL, 0, done, arg);
 }
