@@ -181,26 +181,35 @@ static void encode_setting(struct resp_writer *out, const struct mutation_result
     field_flag(out, "duplicate", result->duplicate);
 }
 
-static void encode_movement(struct resp_writer *out, const struct mutation_result *result)
+/* A side that is a system account has nothing to show and is left out. */
+static void encode_movement(struct resp_writer *out, enum mutation_kind kind,
+                            const struct mutation_result *result)
 {
-    const struct account_state *state = &result->account.state;
-    bool account = result->account.id.len > 0;
-    bool to = account && result->to.id.len > 0;
+    const struct account_entry *account = &result->account;
+    const struct account_entry *to = &result->to;
+    bool has_account = account->id.len > 0;
+    bool has_to = to->id.len > 0;
 
-    resp_map(out, 2 + (account ? 4 : 0) + (to ? 4 : 0));
+    if (kind == MUTATION_REVERSE && !has_account && has_to) {
+        /* Paid back by a system account: the reply is about the one that has a balance. */
+        account = to;
+        has_account = true;
+        has_to = false;
+    }
+    resp_map(out, 2 + (has_account ? 4 : 0) + (has_to ? 4 : 0));
     field_uint64(out, "transfer", result->transfer);
-    if (account) {
-        field_account(out, "account", &result->account.id);
-        field_int64(out, "balance", state->balance);
-        field_int64(out, "available", account_available(state));
-        field_uint64(out, "version", state->version);
+    if (has_account) {
+        field_account(out, "account", &account->id);
+        field_int64(out, "balance", account->state.balance);
+        field_int64(out, "available", account_available(&account->state));
+        field_uint64(out, "version", account->state.version);
     }
     field_flag(out, "duplicate", result->duplicate);
-    if (to) {
-        field_account(out, "to", &result->to.id);
-        field_int64(out, "to_balance", result->to.state.balance);
-        field_int64(out, "to_available", account_available(&result->to.state));
-        field_uint64(out, "to_version", result->to.state.version);
+    if (has_to) {
+        field_account(out, "to", &to->id);
+        field_int64(out, "to_balance", to->state.balance);
+        field_int64(out, "to_available", account_available(&to->state));
+        field_uint64(out, "to_version", to->state.version);
     }
 }
 
@@ -216,6 +225,6 @@ void encode_mutation(struct resp_writer *out, enum mutation_kind kind,
         encode_setting(out, result);
         break;
     default:
-        encode_movement(out, result);
+        encode_movement(out, kind, result);
     }
 }
