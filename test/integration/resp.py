@@ -12,6 +12,8 @@ order of fields, and what the server does with bytes that no client would send.
 import socket
 import threading
 
+import harness
+
 
 class Status(str):
     """A simple string. A bulk string is a plain str."""
@@ -133,3 +135,28 @@ class Connection:
             return self.input.read()
         except ConnectionResetError:
             return b""
+
+
+class Case(harness.BooksCase):
+    """Has a connection of either protocol for each test."""
+
+    def setUp(self):
+        self.connection = self.connect()
+        self.three = self.connect(protocol=3)
+
+    def connect(self, protocol=2, **options):
+        connection = Connection(self.box.daemon, protocol, **options)
+        self.addCleanup(connection.close)
+        return connection
+
+    def assert_failure(self, reply, code, *parts):
+        self.assertIsInstance(reply, Failure, reply)
+        self.assertEqual(reply.code, code, reply)
+        for part in parts:
+            self.assertIn(part, reply)
+
+    def assert_status(self, reply, text):
+        self.assertEqual((type(reply), reply), (Status, text))
+
+    def assert_bulk(self, reply, text):
+        self.assertEqual((type(reply), reply), (str, text))
