@@ -20,6 +20,7 @@
 
 #include "base/attributes.h"
 #include "base/clock.h"
+#include "base/mutant.h"
 
 #define TABLE_SIZE 2048 /* power of two, at most half full */
 
@@ -46,19 +47,6 @@ struct fill {
 size_t fill_size(void)
 {
     return sizeof(struct fill);
-}
-
-void fill_add(struct engine *engine, struct read_item *item)
-{
-    if (engine->closing) {
-        read_finish(item, READ_UNAVAILABLE);
-    } else if (engine->misses.count >= (size_t)engine->options.read_queue_max) {
-        metrics_add(&engine->metrics->busy_read_queue, 1);
-        read_finish(item, READ_BUSY);
-    } else {
-        read_queue_push(&engine->misses, item);
-        engine_ask_flush(engine);
-    }
 }
 
 /* The entry of that account in this fill; where there is none, a free slot is in *slot. */
@@ -96,6 +84,35 @@ static void join(struct fill *fill, struct read_item *item)
     fill->waiters[index] = item;
     if (fill->deadline_us > item->deadline_us) {
         fill->deadline_us = item->deadline_us;
+    }
+}
+
+/* What a read must not do: the statement's snapshot is older than the read (T6). */
+static bool join_sent(struct engine *engine, struct read_item *item)
+{
+    uint32_t slot;
+    LIST_EACH(&engine->fills_active, at) {
+        struct fill *fill = LIST_ENTRY(at, struct fill, link);
+        if (fill->phase == FILL_READING && find(fill, &item->id, &slot) != NULL) {
+            join(fill, item);
+            return true;
+        }
+    }
+    return false;
+}
+
+void fill_add(struct engine *engine, struct read_item *item)
+{
+    if (engine->closing) {
+        read_finish(item, READ_UNAVAILABLE);
+    } else if (MUTANT(JOIN) && join_sent(engine, item)) {
+        return;
+    } else if (engine->misses.count >= (size_t)engine->options.read_queue_max) {
+        metrics_add(&engine->metrics->busy_read_queue, 1);
+        read_finish(item, READ_BUSY);
+    } else {
+        read_queue_push(&engine->misses, item);
+        engine_ask_flush(engine);
     }
 }
 
@@ -173,6 +190,13 @@ static void show(struct fill *fill)
 {
     struct engine *engine = fill->engine;
     bool trusted = engine_trusts_cache(engine);
+    if (MUTANT(SHOW)) {
+        answer_all(fill);
+        return;
+    }
+    if (MUTANT(FILLCURERA) && trusted) {
+        fill->era = engine->era;
+    }
     fill->phase = FILL_FILLING;
     if (trusted && fill->tokens && engine->era.id == fill->era.id) {
         cache_fill(engine->cache, fill->era.stamp, fill->era.id, fill->token_id, fill->entries,

@@ -11,6 +11,7 @@
 
 #include "base/attributes.h"
 #include "base/clock.h"
+#include "base/mutant.h"
 
 /* One query under way. It outlives its item where the item's deadline passes first. */
 struct query {
@@ -171,7 +172,7 @@ static void ensure_present(struct query *query, const struct store_era_seen *era
 {
     if (present->state.version == 0) {
         query_over(query, OUTCOME_NOACCOUNT, "");
-    } else if (era->state == ERA_DRAINED) {
+    } else if (era->state == ERA_DRAINED || MUTANT(QUERYSHOW)) {
         query_over(query, OUTCOME_OK, ""); /* T7 b */
     } else {
         query->present = *present;

@@ -19,6 +19,7 @@
 #include "base/attributes.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mutant.h"
 
 #define POISON_LOG_US 1000000 /* at most one line a second; the metric counts every one */
 
@@ -68,7 +69,7 @@ static bool hit(struct engine *engine, struct read_item *item)
     switch (value->kind) {
     case CACHE_STATE:
     case CACHE_NEGATIVE:
-        if (value->era != engine->era.id) {
+        if (value->era != engine->era.id && !MUTANT(OLDERA)) {
             metrics_add(&metrics->cache_old_era, 1);
             return false;
         }
@@ -114,11 +115,16 @@ static void answer_stale(struct engine *engine, struct read_item *item, bool loo
 }
 
 /* T6, for the batch as a whole; reports what is wrong about it. */
-static bool batch_is_trusted(struct engine *engine, enum cache_status status, const char *stamp,
-                             size_t count)
+static bool batch_is_trusted(struct lookup_batch *batch, enum cache_status status,
+                             const char *stamp)
 {
-    bool trusted = engine_trusts_cache(engine);
-    if (status == CACHE_OK && trusted && strcmp(stamp, engine->era.stamp) == 0) {
+    struct engine *engine = batch->engine;
+    size_t count = batch->count;
+    bool trusted = MUTANT(EARLYCHK)
+                       ? trust_view_check(engine->view, &engine->era, batch->sent_us)
+                       : engine_trusts_cache(engine);
+    bool stamped = strcmp(stamp, engine->era.stamp) == 0 || MUTANT(NOSTAMP);
+    if (status == CACHE_OK && trusted && stamped) {
         return true;
     }
     if (status != CACHE_OK) {
@@ -139,7 +145,7 @@ static void looked_up(void *arg, enum cache_status status, const char *stamp)
     engine->batches_in_flight--;
     engine->looking_up -= batch->count;
     histogram_record(&engine->metrics->cache_latency, clock_boot_us() - batch->sent_us);
-    bool trusted = !batch->stale && batch_is_trusted(engine, status, stamp, batch->count);
+    bool trusted = !batch->stale && batch_is_trusted(batch, status, stamp);
     for (size_t i = 0; i < batch->count; i++) {
         struct read_item *item = batch->items[i];
         if (batch->stale) {

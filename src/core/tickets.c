@@ -1,6 +1,8 @@
 /* Which rows settle which tickets; see the header. */
 #include "core/tickets.h"
 
+#include "base/mutant.h"
+
 void tickets_sending(struct tickets *tickets)
 {
     tickets->at_send = trust_view_fences_requested(tickets->view);
@@ -16,6 +18,9 @@ static void note_read(struct tickets *tickets)
 void tickets_absorb(struct tickets *tickets, const struct store_era *row)
 {
     uint64_t settled = 0;
+    if (MUTANT(WPREERA)) {
+        tickets_sending(tickets);
+    }
     bool ended = row->id > tickets->waiting_era ||
                  (row->id == tickets->waiting_era && row->state == ERA_DRAINED);
     if (tickets->waiting > 0 && ended) {

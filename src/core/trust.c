@@ -37,6 +37,7 @@
 #include "base/attributes.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mutant.h"
 #include "core/leases.h"
 #include "core/opening.h"
 #include "core/tickets.h"
@@ -190,7 +191,7 @@ static void absorb(struct trust *t, const struct store_era *row)
     if (row->state != ERA_OPEN && t->dropped < row->id) {
         drop(t, row->id);
     }
-    if (row->state != ERA_DRAINED) {
+    if (row->state != ERA_DRAINED && !(MUTANT(OPENEARLY) && row->state == ERA_CLOSING)) {
         opening_cancel(&t->opening);
     }
     tickets_absorb(&t->tickets, row);
@@ -270,9 +271,9 @@ static void renewed(void *arg, enum store_status status, const struct store_erro
         t->renew_at_us = t->sent_us + t->lease_us / 3;
         t->fenced = !leases_absorb(&t->leases, t->daemon, reply, t->sent_us, clock_boot_us());
         absorb(t, &reply->era);
-        if (reply->era.state == ERA_OPEN && reply->era.id > t->dropped &&
-            reply->era.timeline_current && !t->fenced) {
-            grant(t, t->sent_us + t->lease_us);
+        if (reply->era.state == ERA_OPEN && (reply->era.id > t->dropped || MUTANT(READOPT)) &&
+            (reply->era.timeline_current || MUTANT(NOTL)) && !t->fenced) {
+            grant(t, (MUTANT(LATESTART) ? clock_boot_us() : t->sent_us) + t->lease_us);
         } else if (t->granted != 0) {
             drop(t, t->granted);
         }
@@ -330,7 +331,9 @@ static void row_came(void *arg, enum store_status status, const struct store_err
 
 static void send_close(struct trust *t)
 {
-    drop(t, t->row.id); /* T3: own trust goes first */
+    if (!MUTANT(KEEPTRUST)) {
+        drop(t, t->row.id); /* T3: own trust goes first */
+    }
     sending(t, REQUEST_CLOSE);
     store_era_close(t->store, t->row.id, row_came, t);
 }
@@ -381,8 +384,10 @@ static void left(void *arg, enum store_status status, const struct store_error *
 static void consider_opening(struct trust *t, int64_t now)
 {
     const struct cache_identity *agreed = agreed_redis(t, now);
-    if (t->row_known && t->row.state == ERA_DRAINED && t->row.timeline_current && !t->fenced &&
-        !t->stopping && agreed != NULL) {
+    bool drained = t->row.state == ERA_DRAINED ||
+                   (MUTANT(OPENEARLY) && t->row.state == ERA_CLOSING);
+    if (t->row_known && drained && t->row.timeline_current && !t->fenced && !t->stopping &&
+        agreed != NULL) {
         bool lasted = t->adopted_us != 0 && now - t->adopted_us >= SETTLED_US;
         opening_begin(&t->opening, t->row.id > t->dropped ? t->row.id : t->dropped, agreed, lasted,
                       now);
@@ -406,11 +411,23 @@ static bool must_close(struct trust *t, int64_t now)
     struct cache_identity in_row;
     set_redis(&in_row, t->row.run_id, t->row.replid);
     const struct cache_identity *agreed = agreed_redis(t, now);
-    return t->row.id <= t->dropped || /* of no use to us: a close of ours is under way or lost */
+    return (t->row.id <= t->dropped && !MUTANT(READOPT)) || /* of no use to us: a close of ours is under way or lost */
            (tickets_wait_for(&t->tickets, t->row.id) && !is_joining(t, now)) ||
            trust_view_suspected(t->view) >= t->row.id ||
            (agreed != NULL && !same_redis(agreed, &in_row)) ||
            leases_silent(&t->leases, now) != NULL;
+}
+
+/* What T4 must not ask: a renewal may commit after the list of leases was read. */
+static bool leases_seem_over(const struct trust *t, int64_t now)
+{
+    for (size_t i = 0; i < t->leases.count; i++) {
+        const struct lease_peer *peer = &t->leases.peers[i];
+        if (peer->lease.seen < t->row.id && now - peer->changed_us < t->leases.wait_us) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* T4. */
@@ -419,9 +436,12 @@ static bool may_drain(const struct trust *t, int64_t now)
     if (!t->row_known || t->row.state != ERA_CLOSING) {
         return false;
     }
+    if (MUTANT(NODRAIN) || (MUTANT(EXPIRE) && leases_seem_over(t, now))) {
+        return true;
+    }
     bool listed = t->leases.list_sent_us >= t->closing_since_us;
     return now - t->closing_since_us >= t->leases.wait_us ||
-           (listed && leases_have_seen(&t->leases, t->row.id));
+           (listed && (leases_have_seen(&t->leases, t->row.id) || MUTANT(NOTIFYSEEN)));
 }
 
 static void start_next(struct trust *t, int64_t now)
@@ -439,7 +459,8 @@ static void start_next(struct trust *t, int64_t now)
         send_drain(t);
     } else if (now >= t->renew_at_us) {
         send_renew(t);
-    } else if (t->opening.stage == OPENING_READY && t->row.state == ERA_DRAINED) {
+    } else if (t->opening.stage == OPENING_READY &&
+               (t->row.state == ERA_DRAINED || MUTANT(OPENEARLY))) {
         send_open(t);
     } else if (silent != NULL && t->row_known && t->row.state == ERA_DRAINED) {
         send_expel(t, silent);
@@ -553,7 +574,8 @@ struct trust *trust_create(const struct trust_options *options, struct trust_vie
     snprintf(t->daemon, sizeof t->daemon, "%s", options->daemon);
     snprintf(t->incarnation, sizeof t->incarnation, "%s", options->incarnation);
     t->lease_us = options->lease_us;
-    t->leases.wait_us = options->lease_us + options->lease_us / 10;
+    t->leases.wait_us = MUTANT(SHORTWAIT) ? options->lease_us / 2
+                                          : options->lease_us + options->lease_us / 10;
     t->opening.cache = cache;
     t->opening.changed = opening_changed;
     t->opening.ctx = t;

@@ -23,6 +23,7 @@
 
 #include "base/attributes.h"
 #include "base/clock.h"
+#include "base/mutant.h"
 
 /* One transaction. Made once, with room for the largest batch, and used again and again. */
 struct commit {
@@ -217,6 +218,9 @@ static void back_to_queue(struct commit *commit, bool may_be_applied)
     for (size_t i = commit->count; i-- > 0;) {
         struct write_item *item = commit->items[i];
         item->sent |= may_be_applied;
+        if (MUTANT(NEWKEY) && may_be_applied) {
+            item->posting.mutation.key[0] = 'n';
+        }
         item->next = engine->queue_first;
         if (engine->queue_first == NULL) {
             engine->queue_end = &item->next;
@@ -264,6 +268,10 @@ static void posted(void *arg, enum store_status status, const struct store_error
                                       : engine->options.batch_max;
         }
         keep_states(commit, reply);
+        if (MUTANT(POSTDRAINED) && mutant_saw_drained) {
+            confirmed(&commit->ensure);
+            break;
+        }
         ensure_published(engine, &commit->ensure, commit->states, commit->state_count, confirmed);
         break;
     case STORE_UNSENT:
@@ -272,6 +280,10 @@ static void posted(void *arg, enum store_status status, const struct store_error
     case STORE_IN_DOUBT:
         metrics_add(&metrics->commits_in_doubt, 1);
         metrics_add(&metrics->mutations_resubmitted, commit->count);
+        if (MUTANT(DOUBTNO)) {
+            answer_commit(commit, OUTCOME_UNAVAILABLE, "");
+            break;
+        }
         back_to_queue(commit, true);
         break;
     case STORE_TRANSIENT:
