@@ -459,11 +459,11 @@ static void start_next(struct trust *t, int64_t now)
         send_drain(t);
     } else if (now >= t->renew_at_us) {
         send_renew(t);
+    } else if (silent != NULL && t->row_known && t->row.state == ERA_DRAINED) {
+        send_expel(t, silent); /* before an era opens: it would be closed for each of them */
     } else if (t->opening.stage == OPENING_READY &&
                (t->row.state == ERA_DRAINED || MUTANT(OPENEARLY))) {
         send_open(t);
-    } else if (silent != NULL && t->row_known && t->row.state == ERA_DRAINED) {
-        send_expel(t, silent);
     } else if (tickets_are_new(&t->tickets)) {
         sending(t, REQUEST_READ);
         store_era_read(t->store, row_came, t);
