@@ -2,17 +2,19 @@
  * server/session_state.h: what a session is made of. Private to session*.c, command*.c and
  * reply*.c.
  *
- * The states, and what each promises (all changes in session_state.c's session_become):
+ * The states, and what each promises (all changes in session.c's session_become):
  *
  *   OPEN       reads, parses, answers
  *   DRAINING   reads no more (the client has closed its side, or the worker stops); what was
  *              received is still run and answered
  *   ENDING     parses no more (QUIT, a broken request, CLIENT KILL of itself); what is in flight
  *              is still answered
- *   LINGERING  the error is written and our side shut; the client's bytes are thrown away
+ *   LINGERING  everything is written and our side shut; what the client still sends is thrown away,
+ *              so that it can read the replies before the socket is reset
  *   CLOSED     the socket is closed; the memory waits for its requests to come back
  *
- *   OPEN -> DRAINING | ENDING    DRAINING -> ENDING    ENDING -> LINGERING    any -> CLOSED
+ *   OPEN -> DRAINING | ENDING    DRAINING -> ENDING    DRAINING | ENDING -> LINGERING
+ *   any -> CLOSED
  */
 #ifndef BALLAST_SERVER_SESSION_STATE_H
 #define BALLAST_SERVER_SESSION_STATE_H

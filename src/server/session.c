@@ -38,7 +38,7 @@ void session_become(struct session *session, enum session_state state)
         allowed = from == SESSION_OPEN || from == SESSION_DRAINING;
         break;
     case SESSION_LINGERING:
-        allowed = from == SESSION_ENDING;
+        allowed = from == SESSION_DRAINING || from == SESSION_ENDING;
         break;
     case SESSION_CLOSED:
         allowed = from != SESSION_CLOSED;

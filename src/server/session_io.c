@@ -14,6 +14,7 @@
 #include "server/session_io.h"
 
 #include <errno.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -289,6 +290,15 @@ static void linger(struct session *session)
     start_reading(session);
 }
 
+/* Closing a socket that holds unread bytes resets it, and the client would lose replies that have
+ * reached it and not been read yet. */
+static bool has_unread(const struct session *session)
+{
+    int unread = 0;
+
+    return ioctl(session->fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
 static bool is_over(const struct session *session)
 {
     return (session->state == SESSION_DRAINING || session->state == SESSION_ENDING) &&
@@ -311,7 +321,7 @@ void session_settle(struct session *session)
     if (paused && may_parse(session) && session->in.len > 0) {
         session_touch(session);
     } else if (is_over(session)) {
-        if (session->linger) {
+        if (session->linger || has_unread(session)) {
             linger(session);
         } else {
             session_close(session, session->end);
