@@ -1,0 +1,289 @@
+"""A load of clients that know what they may be told.
+
+Every account is only ever credited with 1, so that each version has one right balance, version - 1,
+and GET, which shows no version, can be checked like BALANCE. What a client may be told:
+
+    at least   what any client, at any daemon, had been told before it asked (invariants 3 and 4)
+    at most    what had been sent by the time the answer came
+
+    with checker.Load(box, "faults", daemons=(1, 2)) as load:
+        box.redis.client().flushall()
+        load.await_operations(200)
+    load.check_store()
+
+Leaving the block ends the load and raises where anything was wrong: an answer outside the bounds,
+an error that was not `tolerated`, an answer later than `answer_seconds_max`. A credit whose
+outcome is unknown is sent again with its key until the answer is definite (invariant 2).
+"""
+
+import contextlib
+import http.client
+import random
+import threading
+import time
+from collections import Counter
+
+import redis
+
+import harness
+
+WRONG_SHOWN_MAX = 10
+FAILED = object()
+# A sanitizer's build is several times slower.
+SLOWNESS = 4 if "fsanitize" in (
+    (harness.BUILD / "flags").read_text() if (harness.BUILD / "flags").exists() else "") else 1
+
+
+def trust_of(client):
+    return client.info("trust")["trust"]
+
+
+def wait_trusted(box, seconds=10.0, daemon=1):
+    """Until that daemon answers from the cache."""
+    client = box.client(daemon)
+    client.execute_command("OPEN", "trust-probe", "USD/2")
+
+    def trusted():
+        client.get("trust-probe")
+        source = harness.record(client.execute_command("BALANCE", "trust-probe"))["source"]
+        return trust_of(client) == "trusting" and source == "cache"
+    try:
+        harness.wait_for(trusted, seconds * SLOWNESS, f"trust in the cache at daemon {daemon}")
+    finally:
+        client.close()
+
+
+def metrics_of(daemon):
+    """Family with labels -> number, of a daemon's /metrics."""
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=10)
+    try:
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+    finally:
+        connection.close()
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name.removeprefix("ballast_"): float(value) for name, _, value in lines}
+
+
+class Change:
+    """What a metric grew by since this was made."""
+
+    def __init__(self, daemon):
+        self.daemon = daemon
+        self.before = metrics_of(daemon)
+
+    def of(self, name):
+        return metrics_of(self.daemon)[name] - self.before[name]
+
+
+def findings(box):
+    """What the queries that must return nothing return."""
+    return box.psql((harness.TOP / "sql" / "invariants.sql").read_text())
+
+
+class Ledger:
+    """What has been sent, and what anybody has been told, of each account."""
+
+    def __init__(self, accounts):
+        self.lock = threading.Lock()
+        self.sent = dict.fromkeys(accounts, 1)   # the highest version that can exist
+        self.told = dict.fromkeys(accounts, 1)   # the highest that somebody was told
+        self.keys = {}                           # account, version -> the key that made it
+        self.done = Counter()                    # credits with a definite OK, by account
+
+    def sending(self, account):
+        with self.lock:
+            self.sent[account] += 1
+
+    def floor(self, account):
+        with self.lock:
+            return self.told[account]
+
+    def show(self, account, version, floor):
+        """An answer; returns what is wrong about it, or None."""
+        with self.lock:
+            self.told[account] = max(self.told[account], version)
+            if floor <= version <= self.sent[account]:
+                return None
+            return f"{account}: version {version}, not in {floor}..{self.sent[account]}"
+
+    def credited(self, account, key, version):
+        with self.lock:
+            self.done[account] += 1
+            if self.keys.setdefault((account, version), key) != key:
+                return f"{account}: version {version} is of {key} and {self.keys[account, version]}"
+            return None
+
+
+class Load:
+    def __init__(self, box, name, *, daemons=(1,), clients=4, accounts=12, writes=0.3,
+                 tolerated=(), broken=False, answer_seconds_max=6.0):
+        """`tolerated`: the codes of errors that may be answered. `broken`: connections may
+        break."""
+        self.box = box
+        self.name = name
+        self.daemons = daemons
+        self.clients = clients
+        self.accounts = [f"{name}-{number}" for number in range(accounts)]
+        self.writes = writes
+        self.tolerated = frozenset(tolerated)
+        self.broken = broken
+        self.answer_seconds_max = answer_seconds_max * SLOWNESS
+        self.ledger = Ledger(self.accounts)
+        self.wrong = []
+        self.errors = Counter()
+        self.sources = Counter()
+        self.operations = 0
+        self.slowest = 0.0
+        self.lock = threading.Lock()
+        self.stopping = threading.Event()
+        self.threads = []
+
+    # --- life ---
+
+    def __enter__(self):
+        with contextlib.closing(self.box.client(self.daemons[0])) as client:
+            for account in self.accounts:
+                client.execute_command("OPEN", account, "USD/2")
+        for number in range(self.clients):
+            daemon = self.daemons[number % len(self.daemons)]
+            thread = threading.Thread(target=self.run, args=(number, daemon), daemon=True)
+            thread.start()
+            self.threads.append(thread)
+        return self
+
+    def __exit__(self, kind, *_):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(60 * SLOWNESS)
+            if thread.is_alive():
+                self.complain("a client hangs")
+        if kind is None:
+            self.raise_wrong()
+
+    def complain(self, text):
+        with self.lock:
+            self.wrong.append(f"{time.strftime('%H:%M:%S')} {text}")
+
+    def raise_wrong(self):
+        if self.wrong:
+            shown = "\n  ".join(self.wrong[:WRONG_SHOWN_MAX])
+            raise AssertionError(f"{len(self.wrong)} wrong answers:\n  {shown}")
+
+    def await_operations(self, count, seconds=20.0):
+        """Until so many more have been answered rightly; raises at the first wrong one."""
+        goal = self.operations + count
+
+        def enough():
+            self.raise_wrong()
+            return self.operations >= goal
+        harness.wait_for(enough, seconds * SLOWNESS, f"{count} operations")
+
+    # --- one client ---
+
+    def run(self, number, daemon):
+        client = self.box.client(daemon, socket_timeout=self.answer_seconds_max + 10)
+        pick = random.Random(f"{self.name}-{number}")
+        count = 0
+        try:
+            while not self.stopping.is_set():
+                count += 1
+                account = pick.choice(self.accounts)
+                if pick.random() < self.writes:
+                    self.credit(client, account, f"{self.name}-{number}-{count}")
+                else:
+                    self.read(client, pick.choice(("GET", "MGET", "BALANCE")), account)
+                self.stopping.wait(0.001)
+        except Exception as error:  # a thread's exceptions would be lost
+            self.complain(f"client {number}: {error!r}")
+        finally:
+            client.close()
+
+    def ask(self, client, *words):
+        """The reply, or FAILED after an error."""
+        started = time.monotonic()
+        try:
+            reply = client.execute_command(*words)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            self.errors[words[0], "connection"] += 1
+            if not self.broken:
+                self.complain(f"{words}: {error!r}")
+            return FAILED
+        except redis.ResponseError as error:
+            code = str(error).split(" ", 1)[0]
+            self.errors[words[0], code] += 1
+            if code not in self.tolerated:
+                self.complain(f"{words}: -{error}")
+            return FAILED
+        finally:
+            took = time.monotonic() - started
+            self.slowest = max(self.slowest, took)
+            if took > self.answer_seconds_max:
+                self.complain(f"{words}: answered after {took:.1f} s")
+        with self.lock:
+            self.operations += 1
+        return reply
+
+    def credit(self, client, account, key):
+        self.ledger.sending(account)
+        floor = self.ledger.floor(account)
+        deadline = time.monotonic() + 40 * SLOWNESS
+        while (reply := self.ask(client, "CREDIT", account, 1, "KEY", key)) is FAILED:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{key} has no definite answer")
+            self.stopping.wait(0.02)
+        reply = harness.record(reply)
+        version = int(reply["version"])
+        if int(reply["balance"]) != version - 1:
+            self.complain(f"CREDIT {account} KEY {key}: {reply}")
+        # Also of a duplicate: it was done after the first attempt had been sent.
+        wrong = (self.ledger.show(account, version, floor + 1) or
+                 self.ledger.credited(account, key, version))
+        if wrong:
+            self.complain(f"CREDIT {account} KEY {key}: {wrong}")
+
+    def read(self, client, command, account):
+        if command == "MGET":
+            accounts = [account, *self.accounts[:3]]
+        else:
+            accounts = [account]
+        floors = [self.ledger.floor(each) for each in accounts]
+        reply = self.ask(client, command, *accounts)
+        if reply is FAILED:
+            return
+        if reply is None:
+            self.complain(f"{command} {account}: nil")
+            return
+        if command == "BALANCE":
+            balance = harness.record(reply)
+            self.sources[balance["source"]] += 1
+            if balance["stale"] or int(balance["version"]) != int(balance["balance"]) + 1:
+                self.complain(f"BALANCE {account}: {balance}")
+            values = [balance["balance"]]
+        else:
+            values = reply if command == "MGET" else [reply]
+        for each, value, floor in zip(accounts, values, floors, strict=True):
+            wrong = ("nil" if value is None
+                     else self.ledger.show(each, int(value) + 1, floor))
+            if wrong:
+                self.complain(f"{command} {each}: {wrong}")
+
+    # --- afterwards ---
+
+    def check_store(self):
+        """Each credit with a definite answer is in the store once, and no other is."""
+        rows = self.box.psql(
+            "select to_account, count(*), count(distinct key), max(to_version), max(to_balance) "
+            f"from ballast.transfer where to_account like '{self.name}-%' group by 1")
+        found = {}
+        for row in rows.splitlines():
+            account, *numbers = row.split("|")
+            found[account] = [int(number) for number in numbers]
+        for account in self.accounts:
+            done = self.ledger.done[account]
+            expected = [done, done, done + 1, done] if done else None
+            if found.get(account) != expected:
+                raise AssertionError(f"{account}: {done} credits were answered, the journal has "
+                                     f"{found.get(account)} (rows, keys, version, balance)")
+        if wrong := findings(self.box):
+            raise AssertionError(f"invariants.sql: {wrong}")
