@@ -73,6 +73,7 @@ static const struct command client_subcommands[] = {
      .summary = "Names the connection.",
      .arguments = ARGUMENTS(WORD("name", "string"))},
     {.name = "client|stale", .run = command_client_stale, .arity = 3, CONNECTION,
+     .flags = COMMAND_ALONE,
      .summary = "Whether GET, MGET and EXISTS may answer with the last cached value while the "
                 "store cannot be asked.",
      .arguments = ARGUMENTS(WORD("yes-or-no", "string"))},
@@ -152,7 +153,7 @@ static const struct command table[] = {
     {.name = "balanceat", .run = command_balanceat, .arity = 3, READING, KEYS(1, 1, 1),
      .summary = "Shows the balance at a time (RFC 3339), from the journal.",
      .arguments = ARGUMENTS(ACCOUNT, WORD("time", "string"))},
-    {.name = "client", .arity = AT_LEAST(2), CONNECTION, .flags = COMMAND_ALONE,
+    {.name = "client", .arity = AT_LEAST(2), CONNECTION,
      .summary = "Commands about connections.", .subcommands = client_subcommands},
     {.name = "close", .run = command_close, .arity = 4, MUTATING, KEYS(1, 1, 1),
      .summary = "Closes an empty account for good.", .arguments = ARGUMENTS(ACCOUNT, KEY)},
