@@ -378,6 +378,16 @@ static void expire_commit(struct commit *commit, int64_t now)
     }
 }
 
+/* It has not been sent: nothing was applied. */
+static void answer_unsent(struct engine *engine, struct write_item *item)
+{
+    const char *why = store_link_why(engine->writer);
+    char detail[MUTATION_DETAIL_MAX];
+
+    snprintf(detail, sizeof detail, why[0] != '\0' ? "the store is away: %s" : "%s", why);
+    answer_as(engine, item, OUTCOME_UNAVAILABLE, detail);
+}
+
 void write_tick(struct engine *engine, int64_t now)
 {
     LIST_EACH(&engine->commits_active, at) {
@@ -396,7 +406,7 @@ void write_tick(struct engine *engine, int64_t now)
         if (item->deadline_us <= now && !item->sent) {
             *place = item->next;
             metrics_add(&engine->metrics->deadlines_mutation, 1);
-            answer_as(engine, item, OUTCOME_UNAVAILABLE, store_link_why(engine->writer));
+            answer_unsent(engine, item);
             item_over(engine, item);
             continue;
         }
