@@ -1,0 +1,159 @@
+"""The store away or silent: every request is answered by its deadline, and says what may have been
+applied."""
+
+import contextlib
+import signal
+import threading
+import time
+
+import checker
+import harness
+import resp
+
+TIMEOUT_SECONDS = 1.5
+
+
+class Unavailable(resp.Case):
+    conf = "[limits]\nrequest-timeout-ms = 1500\n"
+
+    def setUp(self):
+        super().setUp()
+        checker.wait_trusted(self.box, 20)
+
+    @contextlib.contextmanager
+    def store_stopped(self):
+        self.box.postgres.stop("immediate")
+        try:
+            yield
+        finally:
+            self.box.postgres.start()
+            self.await_store()
+
+    def await_store(self):
+        harness.wait_for(lambda: self.connect().ask("OPEN", "back", "USD/2")[0] == "account",
+                         20 * checker.SLOWNESS, "an answer of the store")
+
+    @contextlib.contextmanager
+    def poster_paused(self):
+        """PostgreSQL's process that commits the daemon's batches does not move."""
+        pid = int(self.box.psql("select pid from pg_stat_activity where usename is not null and "
+                                "state = 'idle' and query like '%post_batch%' "
+                                "and pid <> pg_backend_pid()"))
+        harness.send_signal(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            harness.send_signal(pid, signal.SIGCONT)
+
+    def timed(self, connection, *words):
+        started = time.monotonic()
+        reply = connection.ask(*words)
+        self.assertLess(time.monotonic() - started, TIMEOUT_SECONDS + 0.5 * checker.SLOWNESS, words)
+        return reply
+
+    def open_cached(self, account, amount):
+        self.three.ask("OPEN", account, "USD/2")
+        self.three.ask("CREDIT", account, amount, "KEY", f"{account}/open")
+        harness.wait_for(lambda: self.three.ask("BALANCE", account)["source"] == "cache",
+                         what="a cached value")
+
+    def test_without_a_store(self):
+        self.open_cached("away", 5)
+        willing = self.connect()
+        self.assert_status(willing.ask("CLIENT", "STALE", "yes"), "OK")
+        with self.store_stopped():
+            for words in (("CREDIT", "away", 1, "KEY", "away-1"), ("OPEN", "away-new", "USD/2"),
+                          ("MTRANSFER", "KEY", "away-2", "@world", "away", 1),
+                          ("CLOSE", "away", "KEY", "away-3")):
+                reply = self.timed(self.three, *words)
+                self.assert_failure(reply, "UNAVAILABLE", "store", "nothing was applied",
+                                    "try again")
+
+            def stale():
+                return self.three.ask("BALANCE", "away")["stale"] == 1
+            harness.wait_for(stale, what="a stale answer")
+            balance = self.timed(self.three, "BALANCE", "away")
+            self.assertEqual((balance["balance"], balance["version"], balance["source"],
+                              balance["stale"]), ("5", "2", "cache", 1))
+            self.assertGreaterEqual(balance["age_ms"], 0)
+            for words in (("GET", "away"), ("MGET", "away")):
+                self.assert_failure(self.timed(self.three, *words), "STALE", "CLIENT STALE yes")
+            self.assert_bulk(self.timed(willing, "GET", "away"), "5")
+            self.assertEqual(self.timed(willing, "MGET", "away", "away"), ["5", "5"])
+            for words in (("GET", "away-none"), ("MGET", "away", "away-none"),
+                          ("EXISTS", "away-none"), ("BALANCE", "away-none"), ("HISTORY", "away"),
+                          ("BALANCEAT", "away", "2999-01-01T00:00:00Z"), ("BALANCE", "@world")):
+                self.assert_failure(self.timed(willing, *words), "UNAVAILABLE", "store")
+            self.assert_status(self.timed(willing, "PING"), "PONG")
+        self.assertEqual(self.three.ask("BALANCE", "away", "FRESH")["balance"], "5")
+        reply = self.three.ask("CREDIT", "away", 1, "KEY", "away-1")
+        self.assertEqual((reply["balance"], reply["duplicate"]), ("6", 0))
+
+    def test_stale_is_for_what_is_behind_it(self):
+        self.open_cached("stale", 5)
+        with self.store_stopped():
+            harness.wait_for(lambda: self.three.ask("BALANCE", "stale")["stale"] == 1,
+                             what="a stale answer")
+            replies = self.three.ask_all([("GET", "stale"), ("CLIENT", "STALE", "YES"),
+                                          ("GET", "stale"), ("CLIENT", "STALE", "NO"),
+                                          ("GET", "stale")])
+        shown = [reply.code if isinstance(reply, resp.Failure) else reply for reply in replies]
+        self.assertEqual(shown, ["STALE", "OK", "5", "OK", "STALE"])
+
+    def test_a_commit_in_doubt(self):
+        self.open_cached("doubt", 5)
+        with self.poster_paused():
+            reply = self.timed(self.three, "CREDIT", "doubt", 1, "KEY", "doubt-1")
+            self.assert_failure(reply, "UNKNOWN", "it may or may not have been applied",
+                                "repeat with the same key")
+        def repeated():
+            reply = self.three.ask("CREDIT", "doubt", 1, "KEY", "doubt-1")
+            return not isinstance(reply, resp.Failure) and reply
+        reply = harness.wait_for(repeated, 20 * checker.SLOWNESS, "a definite answer")
+        self.assertEqual((reply["balance"], reply["version"]), ("6", "3"))
+        self.assertEqual(self.three.ask("GET", "doubt"), "6")
+
+    def test_a_pipeline_does_not_multiply_the_deadline(self):
+        self.open_cached("queue", 5)
+        with self.store_stopped():
+            started = time.monotonic()
+            replies = self.connect().ask_all(
+                [("CREDIT", "queue", 1, "KEY", f"queue-{number}"), ("HISTORY", "queue")][number % 2]
+                for number in range(40))
+            took = time.monotonic() - started
+        self.assertEqual({reply.code for reply in replies}, {"UNAVAILABLE"})
+        self.assertLess(took, TIMEOUT_SECONDS * 2 + checker.SLOWNESS)
+
+    def test_order_through_lost_connections(self):
+        """Each debit needs the credit before it, also when both are sent again."""
+        self.three.ask("OPEN", "order", "USD/2")
+        over = threading.Event()
+
+        def terminate():
+            while not over.wait(0.03):
+                self.box.psql("select pg_terminate_backend(pid) from pg_stat_activity "
+                              "where query like '%post_batch%' and pid <> pg_backend_pid()")
+        killer = threading.Thread(target=terminate)
+        killer.start()
+        try:
+            commands = [(("CREDIT", "DEBIT")[number % 2], "order", 1, "KEY", f"order-{number}")
+                        for number in range(4000)]
+            replies = self.three.ask_all(commands)
+        finally:
+            over.set()
+            killer.join()
+        self.await_store()
+        definite = self.repeat_unknown(commands, replies)
+        self.assertEqual(definite, ["1", "0"] * 2000)
+        self.assertEqual(self.three.ask("BALANCE", "order", "FRESH")["version"], "4001")
+
+    def repeat_unknown(self, commands, replies):
+        """The balances; those whose outcome was unknown are asked for again."""
+        balances = []
+        for words, reply in zip(commands, replies, strict=True):
+            if isinstance(reply, resp.Failure):
+                self.assertEqual(reply.code, "UNKNOWN", reply)
+                reply = self.three.ask(*words)
+                self.assertEqual(reply["duplicate"], 1)
+            balances.append(reply["balance"])
+        return balances
