@@ -60,6 +60,7 @@ struct cli_command {
 extern const struct cli_command cli_requests[]; /* cli_request.c: passed on to the daemon */
 extern const struct cli_command cli_look[];     /* cli_look.c: explain, status, era */
 extern const struct cli_command cli_jobs[];     /* cli_jobs.c: migrate, rebuild */
+extern const struct cli_command cli_switch[];   /* cli_switch.c: cache, accept-timeline */
 extern const struct cli_command cli_reconcile[];
 extern const struct cli_command cli_import[];
 

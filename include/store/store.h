@@ -188,6 +188,7 @@ struct store_era {
     char nonce[STORE_NONCE_MAX];
     char run_id[STORE_RUN_ID_MAX]; /* "" = none */
     char replid[STORE_RUN_ID_MAX];
+    bool switched_off;     /* by an operator: it stays closed until switched on */
     bool timeline_current; /* the row was written under the present PostgreSQL timeline */
 };
 

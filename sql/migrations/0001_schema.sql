@@ -123,7 +123,9 @@ CREATE TABLE ballast.system_roll_up (
 );
 INSERT INTO ballast.system_roll_up DEFAULT VALUES;
 
--- Trust in the cache (rules T1 to T5): one era row, one lease row a daemon.
+-- Trust in the cache (rules T1 to T5): one era row, one lease row a daemon. timeline is that of
+-- PostgreSQL when the row was last touched; nothing is posted but on a timeline that is both
+-- settled (an era was drained on it) and accepted by an operator (rule T14).
 CREATE TABLE ballast.era (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     id bigint NOT NULL,
@@ -131,11 +133,16 @@ CREATE TABLE ballast.era (
     state text NOT NULL CHECK (state IN ('open', 'closing', 'drained')),
     run_id text,
     replid text,
+    switched_off boolean NOT NULL DEFAULT false,
     timeline text NOT NULL,
+    settled text NOT NULL,
+    accepted text NOT NULL,
+    note text,
     changed_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
-INSERT INTO ballast.era (id, nonce, state, timeline)
-VALUES (0, '', 'drained', substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8));
+INSERT INTO ballast.era (id, nonce, state, timeline, settled, accepted)
+SELECT 0, '', 'drained', t, t, t
+  FROM substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) AS t;
 
 CREATE TABLE ballast.lease (
     daemon text COLLATE "C" PRIMARY KEY,

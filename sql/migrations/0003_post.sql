@@ -45,6 +45,12 @@ DECLARE
     rest integer[];
     posted bigint;
 BEGIN
+    -- Rule T14. The code is that of a server that takes no writes just now: it does not, of ours.
+    IF NOT ballast.timeline_is_accepted() THEN
+        RAISE EXCEPTION 'PostgreSQL is on a new timeline, %: an operator must run '
+                        '`ballast accept-timeline`', ballast.timeline()
+            USING ERRCODE = 'read_only_sql_transaction';
+    END IF;
     -- The transaction's id before any transfer id: see ballast.roll_up().
     PERFORM pg_current_xact_id();
     SELECT count(DISTINCT p_key[i]) = count(*) AND sum(p_amount[i]) < 4611686018427387904

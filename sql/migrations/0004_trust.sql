@@ -16,7 +16,8 @@ CREATE TYPE ballast.era_row AS (
     era_nonce text,
     era_state text,
     era_run_id text,
-    era_replid text
+    era_replid text,
+    era_switched_off boolean
 );
 
 CREATE TYPE ballast.lease_row AS (
@@ -25,6 +26,7 @@ CREATE TYPE ballast.lease_row AS (
     era_state text,
     era_run_id text,
     era_replid text,
+    era_switched_off boolean,
     era_timeline text,
     timeline text,
     fsync boolean,
@@ -35,6 +37,30 @@ CREATE TYPE ballast.lease_row AS (
     replid text,
     fenced boolean
 );
+
+-- T14: the first to touch the store on a new timeline closes the era. What was granted before may
+-- be forgotten here, so the id jumps over all that can have been: a daemon drops whatever it trusts
+-- below it, and only a daemon that has done so counts as having seen it.
+CREATE FUNCTION ballast.note_timeline() RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    UPDATE ballast.era
+       SET id = id + 1048576, nonce = '', state = 'closing', timeline = ballast.timeline(),
+           changed_at = clock_timestamp()
+     WHERE timeline <> ballast.timeline();
+    IF FOUND THEN
+        PERFORM pg_notify('ballast_era', 'timeline');
+    END IF;
+END
+$$;
+
+-- Whether money may move: the timeline is settled, and an operator has accepted it.
+CREATE FUNCTION ballast.timeline_is_accepted() RETURNS boolean
+LANGUAGE sql STABLE
+AS $$
+    SELECT e.settled = t AND e.accepted = t FROM ballast.era AS e, ballast.timeline() AS t
+$$;
 
 -- T1: renews (or takes) the caller's lease and returns, read after it in the same transaction,
 -- every lease with the era. A fenced lease, or one that another incarnation of the name took over,
@@ -49,6 +75,7 @@ AS $$
 DECLARE
     is_mine boolean;
 BEGIN
+    PERFORM ballast.note_timeline();
     INSERT INTO ballast.lease AS l (daemon, incarnation, renewals, seen, run_id, replid)
     VALUES (p_daemon, p_incarnation, 1, p_seen, p_run_id, p_replid)
     ON CONFLICT (daemon) DO UPDATE
@@ -57,8 +84,8 @@ BEGIN
      WHERE NOT l.fenced AND l.incarnation = excluded.incarnation;
     is_mine := FOUND;
     RETURN QUERY
-    SELECT e.id, e.nonce, e.state, e.run_id, e.replid, e.timeline, ballast.timeline(),
-           current_setting('fsync')::boolean, l.daemon, l.renewals, l.seen, l.run_id, l.replid,
+    SELECT e.id, e.nonce, e.state, e.run_id, e.replid, e.switched_off, e.timeline,
+           ballast.timeline(), current_setting('fsync')::boolean, l.daemon, l.renewals, l.seen, l.run_id, l.replid,
            l.fenced OR (l.daemon = p_daemon AND NOT is_mine)
       FROM ballast.era AS e CROSS JOIN ballast.lease AS l
      ORDER BY l.daemon;
@@ -89,7 +116,20 @@ $$;
 
 CREATE FUNCTION ballast.era_present() RETURNS SETOF ballast.era_row
 LANGUAGE sql STABLE
-AS $$ SELECT e.id, e.nonce, e.state, e.run_id, e.replid FROM ballast.era AS e $$;
+AS $$
+    SELECT e.id, e.nonce, e.state, e.run_id, e.replid, e.switched_off FROM ballast.era AS e
+$$;
+
+-- The era as it stands, on the present timeline.
+CREATE FUNCTION ballast.era_read() RETURNS SETOF ballast.era_row
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = ballast, pg_temp
+AS $$
+BEGIN
+    PERFORM ballast.note_timeline();
+    RETURN QUERY SELECT * FROM ballast.era_present();
+END
+$$;
 
 -- T3: closes era p_id if it is open. Every outcome returns the era as it stands afterwards; it is
 -- read by a later statement, so that what another daemon has just committed shows.
@@ -98,6 +138,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = ballast, pg_temp
 AS $$
 BEGIN
+    PERFORM ballast.note_timeline();
     UPDATE ballast.era SET state = 'closing', changed_at = clock_timestamp()
      WHERE id = p_id AND state = 'open';
     IF FOUND THEN
@@ -107,14 +148,16 @@ BEGIN
 END
 $$;
 
--- T4: era p_id has no reader any more. Not on a new timeline: that is the operator's to accept.
+-- T4: era p_id has no reader any more, and the timeline is settled.
 CREATE FUNCTION ballast.era_drain(p_id bigint) RETURNS SETOF ballast.era_row
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = ballast, pg_temp
 AS $$
 BEGIN
-    UPDATE ballast.era SET state = 'drained', changed_at = clock_timestamp()
-     WHERE id = p_id AND state = 'closing' AND timeline = ballast.timeline();
+    PERFORM ballast.note_timeline();
+    UPDATE ballast.era
+       SET state = 'drained', settled = timeline, changed_at = clock_timestamp()
+     WHERE id = p_id AND state = 'closing';
     IF FOUND THEN
         PERFORM pg_notify('ballast_era', p_id || ' drained');
     END IF;
@@ -129,11 +172,11 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = ballast, pg_temp
 AS $$
 BEGIN
+    PERFORM ballast.note_timeline();
     UPDATE ballast.era
        SET id = p_id, nonce = p_nonce, state = 'open', run_id = p_run_id, replid = p_replid,
            changed_at = clock_timestamp()
-     WHERE id = p_drained AND state = 'drained' AND p_id > p_drained
-       AND timeline = ballast.timeline();
+     WHERE id = p_drained AND state = 'drained' AND p_id > p_drained AND NOT switched_off;
     IF FOUND THEN
         PERFORM pg_notify('ballast_era', p_id || ' open');
     END IF;
@@ -141,7 +184,40 @@ BEGIN
 END
 $$;
 
-GRANT EXECUTE ON FUNCTION ballast.timeline(), ballast.era_present(),
+-- The operator's switch: off closes the era and keeps it closed, so that every answer comes from
+-- the store, until on. Whoever waits for the drain is a daemon (T4).
+CREATE FUNCTION ballast.cache_switch(p_off boolean, p_note text) RETURNS SETOF ballast.era_row
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = ballast, pg_temp
+AS $$
+BEGIN
+    PERFORM ballast.note_timeline();
+    UPDATE ballast.era
+       SET switched_off = p_off, note = p_note, changed_at = clock_timestamp(),
+           state = CASE WHEN p_off AND state = 'open' THEN 'closing' ELSE state END;
+    PERFORM pg_notify('ballast_era', CASE WHEN p_off THEN 'off' ELSE 'on' END);
+    RETURN QUERY SELECT * FROM ballast.era_present();
+END
+$$;
+
+-- T14: an operator has looked and lets money move on the present timeline.
+CREATE FUNCTION ballast.accept_timeline(p_note text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = ballast, pg_temp
+AS $$
+BEGIN
+    PERFORM ballast.note_timeline();
+    UPDATE ballast.era SET accepted = timeline, note = p_note WHERE accepted <> timeline;
+    IF FOUND THEN
+        PERFORM pg_notify('ballast_era', 'accepted');
+        RETURN true;
+    END IF;
+    RETURN false;
+END
+$$;
+
+GRANT EXECUTE ON FUNCTION ballast.timeline(), ballast.timeline_is_accepted(),
+    ballast.era_read(), ballast.cache_switch(boolean, text), ballast.accept_timeline(text), ballast.era_present(),
     ballast.lease_renew(text, text, bigint, text, text), ballast.lease_drop(text),
     ballast.lease_expel(text, bigint),
     ballast.era_close(bigint), ballast.era_drain(bigint),

@@ -384,10 +384,10 @@ static void left(void *arg, enum store_status status, const struct store_error *
 static void consider_opening(struct trust *t, int64_t now)
 {
     const struct cache_identity *agreed = agreed_redis(t, now);
-    bool drained = t->row.state == ERA_DRAINED ||
-                   (MUTANT(OPENEARLY) && t->row.state == ERA_CLOSING);
-    if (t->row_known && drained && t->row.timeline_current && !t->fenced && !t->stopping &&
-        agreed != NULL) {
+    bool drained =
+        t->row.state == ERA_DRAINED || (MUTANT(OPENEARLY) && t->row.state == ERA_CLOSING);
+    if (t->row_known && drained && !t->row.switched_off && t->row.timeline_current && !t->fenced &&
+        !t->stopping && agreed != NULL) {
         bool lasted = t->adopted_us != 0 && now - t->adopted_us >= SETTLED_US;
         opening_begin(&t->opening, t->row.id > t->dropped ? t->row.id : t->dropped, agreed, lasted,
                       now);
@@ -411,7 +411,8 @@ static bool must_close(struct trust *t, int64_t now)
     struct cache_identity in_row;
     set_redis(&in_row, t->row.run_id, t->row.replid);
     const struct cache_identity *agreed = agreed_redis(t, now);
-    return (t->row.id <= t->dropped && !MUTANT(READOPT)) || /* of no use to us: a close of ours is under way or lost */
+    /* An era up to the last one dropped is of no use to us: a close of ours is under way, or lost */
+    return t->row.switched_off || (t->row.id <= t->dropped && !MUTANT(READOPT)) ||
            (tickets_wait_for(&t->tickets, t->row.id) && !is_joining(t, now)) ||
            trust_view_suspected(t->view) >= t->row.id ||
            (agreed != NULL && !same_redis(agreed, &in_row)) ||
@@ -487,8 +488,9 @@ static void update_phase(struct trust *t, int64_t now)
         why = "waiting until no daemon can trust the closing era";
     } else if (heard && t->row.state == ERA_DRAINED) {
         phase = TRUST_DRAINED;
-        why = cache_link_is_up(t->cache) ? "waiting to open an era that all daemons agree on"
-                                         : "no Redis to open an era on";
+        why = t->row.switched_off          ? "switched off by an operator: ballast cache on"
+              : cache_link_is_up(t->cache) ? "waiting to open an era that all daemons agree on"
+                                           : "no Redis to open an era on";
     } else if (heard && t->row.id > t->dropped && t->row.timeline_current && !t->fenced) {
         phase = TRUST_JOINING;
         why = "taking a lease on the open era";
@@ -574,8 +576,8 @@ struct trust *trust_create(const struct trust_options *options, struct trust_vie
     snprintf(t->daemon, sizeof t->daemon, "%s", options->daemon);
     snprintf(t->incarnation, sizeof t->incarnation, "%s", options->incarnation);
     t->lease_us = options->lease_us;
-    t->leases.wait_us = MUTANT(SHORTWAIT) ? options->lease_us / 2
-                                          : options->lease_us + options->lease_us / 10;
+    t->leases.wait_us =
+        MUTANT(SHORTWAIT) ? options->lease_us / 2 : options->lease_us + options->lease_us / 10;
     t->opening.cache = cache;
     t->opening.changed = opening_changed;
     t->opening.ctx = t;

@@ -11,10 +11,10 @@
 #include "server/server.h"
 
 #define DEFAULT_PATH "/etc/ballast/ballast.conf"
-#define NAME_COLUMN 12
+#define NAME_COLUMN 15
 
-static const struct cli_command *const lists[] = {cli_jobs, cli_requests, cli_look, cli_import,
-                                                  cli_reconcile};
+static const struct cli_command *const lists[] = {cli_jobs,   cli_requests,  cli_look,
+                                                  cli_import, cli_reconcile, cli_switch};
 #define LIST_COUNT (sizeof lists / sizeof lists[0])
 
 static const struct argument global_options[] = {

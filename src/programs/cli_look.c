@@ -84,6 +84,8 @@ enum {
     LEASE_REPLID,
     LEASE_FENCED,
     LEASE_NOTE,
+    ERA_SWITCHED_OFF,
+    ERA_NOTE,
 };
 
 struct era_view {
@@ -120,6 +122,8 @@ static void era_to_json(const struct store_rows *rows, size_t leases, struct buf
     json_text(&json, "replid", rows->value(rows, 0, ERA_REPLID));
     json_text(&json, "timeline", rows->value(rows, 0, ERA_TIMELINE));
     json_text(&json, "timeline_now", rows->value(rows, 0, ERA_TIMELINE_NOW));
+    json_bool(&json, "switched_off", rows->value(rows, 0, ERA_SWITCHED_OFF)[0] == 't');
+    json_text(&json, "note", rows->value(rows, 0, ERA_NOTE));
     json_text(&json, "changed_at", rows->value(rows, 0, ERA_CHANGED));
     json_int(&json, "leases", (int64_t)leases);
     json_end(&json);
@@ -154,6 +158,12 @@ static void era_to_lines(const struct store_rows *rows, size_t leases, struct bu
                   now == NULL                  ? " (a standby)"
                   : strcmp(now, timeline) != 0 ? ": NOT the present one of PostgreSQL"
                                                : "");
+    if (rows->value(rows, 0, ERA_SWITCHED_OFF)[0] == 't') {
+        buffer_append_text(out, "  switched off: `ballast cache on` lets an era open again\n");
+    }
+    if (rows->value(rows, 0, ERA_NOTE) != NULL) {
+        buffer_printf(out, "  last decision: %s\n", rows->value(rows, 0, ERA_NOTE));
+    }
     for (size_t i = 0; i < leases; i++) {
         const char *fenced = rows->value(rows, i, LEASE_FENCED);
         buffer_printf(out, "lease %s  renewals %s  seen %s  redis %s%s  %s\n",

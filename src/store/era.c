@@ -26,8 +26,8 @@ static void put_count(struct params *params, uint64_t value)
     params_int8(params, (int64_t)value);
 }
 
-/* The first five columns of every reply of this file. */
-#define ERA_SHAPE "8tttt"
+/* The first columns of every reply of this file. */
+#define ERA_SHAPE "8ttttb"
 
 static bool read_era(const PGresult *rows, int row, struct store_era *era)
 {
@@ -35,14 +35,15 @@ static bool read_era(const PGresult *rows, int row, struct store_era *era)
            rows_copy(rows, row, 1, era->nonce, sizeof(era->nonce)) &&
            rows_era_state(rows, row, 2, &era->state) &&
            rows_copy(rows, row, 3, era->run_id, sizeof(era->run_id)) &&
-           rows_copy(rows, row, 4, era->replid, sizeof(era->replid));
+           rows_copy(rows, row, 4, era->replid, sizeof(era->replid)) &&
+           rows_bool(rows, row, 5, &era->switched_off);
 }
 
 /* --- leases -----------------------------------------------------------------------------------*/
 
 /* The columns of sql/lease_renew.sql behind the era. */
 enum {
-    AT_ERA_TIMELINE = 5,
+    AT_ERA_TIMELINE = 6,
     AT_TIMELINE,
     AT_FSYNC,
     AT_DAEMON,

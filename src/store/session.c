@@ -132,8 +132,8 @@ static void prepared(struct store_link *link, const struct store_request *reques
     }
 }
 
-/* The row's timeline changes only when an operator accepts a new one, so that it does not matter
- * that the outer statement's snapshot is older than what the inner function did. */
+/* The outer statement's snapshot is older than what the inner function did: on a new timeline the
+ * first reply says so, later ones find it noted. */
 static void prepare_statement(struct store_link *link)
 {
     const struct statement_row *row = &statements[link->preparing];

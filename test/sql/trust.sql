@@ -29,21 +29,55 @@ END
 $$;
 \echo ok the era goes open, closing, drained, and only from where the caller saw it
 
+-- A new timeline (T14) is played by a row that carries an older one.
 DO $$
 DECLARE
     e ballast.era_row;
+    posted record;
 BEGIN
-    PERFORM ballast.era_open(7, 9, 'n', 'run', 'repl'), ballast.era_close(9);
-    UPDATE ballast.era SET timeline = '00000099';
+    PERFORM ballast.era_open(7, 9, 'n', 'run', 'repl');
+    UPDATE ballast.era SET timeline = '00000099', settled = '00000099', accepted = '00000099';
     SELECT * INTO STRICT e FROM ballast.era_drain(9);
-    ASSERT e.era_state = 'closing', 'drained on another timeline';
-    UPDATE ballast.era SET state = 'drained';
-    SELECT * INTO STRICT e FROM ballast.era_open(9, 10, 'n', 'run', 'repl');
-    ASSERT e.era_id = 9, 'opened on another timeline';
-    UPDATE ballast.era SET timeline = ballast.timeline();
+    ASSERT (e.era_id, e.era_state) = (9 + 1048576, 'closing'),
+        format('the first touch did not close above all that was granted: %s', e);
+    BEGIN
+        PERFORM ballast.post('t14', '@world', 'nobody', 1);
+        ASSERT false, 'posted on a timeline that is not settled';
+    EXCEPTION WHEN read_only_sql_transaction THEN NULL;
+    END;
+    PERFORM ballast.era_drain(9 + 1048576);
+    BEGIN
+        PERFORM ballast.post('t14', '@world', 'nobody', 1);
+        ASSERT false, 'posted on a timeline that nobody accepted';
+    EXCEPTION WHEN read_only_sql_transaction THEN NULL;
+    END;
+    ASSERT ballast.accept_timeline('test') AND NOT ballast.accept_timeline('test'),
+        'accepted once';
+    SELECT * INTO STRICT posted FROM ballast.post('t14', '@world', 'nobody', 1);
+    ASSERT posted.outcome = 'NOACCOUNT', format('posting goes on: %s', posted);
 END
 $$;
-\echo ok nothing drains or opens on a new timeline
+\echo ok a new timeline closes the era, and nothing is posted until it is drained and accepted
+
+DO $$
+DECLARE
+    e ballast.era_row;
+    last bigint;
+BEGIN
+    SELECT era_id INTO STRICT last FROM ballast.era_present();
+    PERFORM ballast.era_open(last, last + 1, 'n', 'run', 'repl');
+    SELECT * INTO STRICT e FROM ballast.cache_switch(true, 'test');
+    ASSERT (e.era_state, e.era_switched_off) = ('closing', true), format('off: %s', e);
+    PERFORM ballast.era_drain(last + 1);
+    SELECT * INTO STRICT e FROM ballast.era_open(last + 1, last + 2, 'n', 'run', 'repl');
+    ASSERT e.era_state = 'drained', 'opened while switched off';
+    PERFORM ballast.cache_switch(false, 'test');
+    SELECT * INTO STRICT e FROM ballast.era_open(last + 1, last + 2, 'n', 'run', 'repl');
+    ASSERT (e.era_id, e.era_state, e.era_switched_off) = (last + 2, 'open', false),
+        format('on: %s', e);
+END
+$$;
+\echo ok the cache that is switched off stays off until it is switched on
 
 DO $$
 DECLARE

@@ -1,0 +1,88 @@
+"""What an operator decides: the cache off and on, and a new timeline of PostgreSQL."""
+
+import unittest
+
+import harness
+
+
+class Switch(harness.Case):
+    daemons = 2
+
+    def source(self, daemon=1):
+        return harness.record(self.box.client(daemon).execute_command("BALANCE", "alice"))["source"]
+
+    def test_off_and_on(self):
+        client = self.box.client()
+        client.execute_command("OPEN", "alice", "USD/2")
+        client.execute_command("CREDIT", "alice", 5, "KEY", "k1")
+        harness.wait_for(lambda: self.source() == "cache", what="an answer from the cache")
+
+        self.assertIn("is off", self.box.cli("cache", "off").stdout)
+        for daemon in (1, 2):
+            self.assertEqual(self.source(daemon), "sql")
+        reply = harness.record(client.execute_command("CREDIT", "alice", 6, "KEY", "k2"))
+        self.assertEqual(reply["balance"], "11")
+        self.assertEqual(self.box.client(2).get("alice"), "11")
+        self.assertIn("switched off", self.box.cli("era").stdout)
+        # It stays off, also over a restart of a daemon.
+        self.box.daemons[1].restart()
+        for daemon in (1, 2):
+            self.assertEqual(self.source(daemon), "sql")
+
+        self.box.cli("cache", "on")
+        for daemon in (1, 2):
+            harness.wait_for(lambda n=daemon: self.source(n) == "cache", what="the cache back")
+        self.assertEqual(self.box.client(2).get("alice"), "11")
+
+    def test_usage(self):
+        self.box.cli("cache", "maybe", expect=64)
+
+
+@harness.level("check")
+class Timeline(harness.Case):
+    daemons = 2
+
+    def fail_over(self):
+        """Archive recovery that finds nothing to recover: the same data on a new timeline."""
+        self.box.postgres.stop()
+        with open(self.box.postgres.data / "postgresql.conf", "a", encoding="ascii") as conf:
+            conf.write("\nrestore_command = 'false'\n")
+        (self.box.postgres.data / "recovery.signal").touch()
+        self.box.postgres.start()
+        harness.wait_for(lambda: self.box.psql("SELECT pg_is_in_recovery()") == "f",
+                         what="the end of recovery")
+
+    def test_nothing_is_posted_before_an_operator_has_looked(self):
+        client = self.box.client()
+        client.execute_command("OPEN", "alice", "USD/2")
+        client.execute_command("CREDIT", "alice", 5, "KEY", "k1")
+        before = int(self.box.psql("SELECT id FROM ballast.era"))
+        self.fail_over()
+
+        def refused():
+            text = self.refused("UNAVAILABLE", self.box.client(), "CREDIT", "alice", 6, "KEY", "k2")
+            return "accept-timeline" in text
+        harness.wait_for(refused, what="a refusal that names the command")
+        for daemon in (1, 2):
+            harness.wait_for(lambda n=daemon: self.box.client(n).get("alice") == "5",
+                             what="reads that go on")
+        # Every era that can have been granted is behind, and a new one opens for reads.
+        harness.wait_for(lambda: self.box.psql("SELECT state FROM ballast.era") == "open",
+                         what="an era on the new timeline")
+        self.assertGreater(int(self.box.psql("SELECT id FROM ballast.era")), before + 1000000)
+        self.assertEqual(self.box.psql("SELECT count(*) FROM ballast.transfer"), "1")
+
+        printed = self.box.cli("accept-timeline")
+        self.assertIn("timeline 00000002; accepted is 00000001", printed.stdout)
+        self.assertIn("the newest transfer that it knows: 1", printed.stdout)
+
+        def posted():
+            reply = self.box.client(2).execute_command("CREDIT", "alice", 6, "KEY", "k2")
+            return harness.record(reply)["balance"] == "11"
+        harness.wait_for(posted, what="posting that goes on")
+        self.assertEqual(self.box.client().get("alice"), "11")
+        self.assertIn("accepted already", self.box.cli("accept-timeline").stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
