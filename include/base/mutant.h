@@ -19,16 +19,15 @@
     X(FIRSTLEASE,  "T4",    "the renewal that made the lease row grants trust")                    \
     X(INPLACE,     "T13",   "a batch does not compare the replid under which it was read")         \
     X(JOIN,        "T6",    "a read joins a statement that was sent before it came")               \
-    X(KEEPTRUST,   "T3",    "a closer keeps its own trust")                                        \
     X(LATESTART,   "T1",    "a lease counts from the reply")                                       \
     X(NEGATIVE,    "T10",   "a negative entry is written over a newer value")                      \
     X(NEWKEY,      "inv 1", "what is sent again carries a new key")                                \
     X(NOCAS,       "T4",    "a stale closer drains a later era")                                   \
     X(NODRAIN,     "T4",    "an era is drained without any wait")                                  \
     X(NORUNID,     "T6",    "the Redis behind the connection is not compared with the era's")      \
-    X(NOSTAMP,     "T6",    "the stamp of a batch is not compared")                                \
     X(NOTIFYSEEN,  "T2",    "a daemon that was notified counts as one that has seen the close")    \
     X(NOTL,        "T14",   "an era of an older timeline is trusted")                              \
+    X(OLDBACKEND,  "inv 2", "what is sent again may overtake the statement that is in doubt")      \
     X(OLDERA,      "T6",    "a value of another era is believed")                                  \
     X(OPENEARLY,   "T5",    "an era opens before the one before it is drained")                    \
     X(POSTDRAINED, "T7b",   "a posting that saw the era drained is shown at once")                 \

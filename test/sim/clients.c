@@ -434,12 +434,12 @@ void clients_begin(void)
     memset(clients, 0, sizeof clients);
     stopped = false;
     probes_sent = probes_from_cache = 0;
-    client_count = (int)sim_between(4, CLIENTS_MAX - DAEMONS_MAX);
+    client_count = (int)sim_between(4, CLIENTS_MAX / 2);
     mutation_share = (uint32_t)sim_between(30000, 400000);
     fresh_share = (uint32_t)sim_between(0, 60000);
     query_share = (uint32_t)sim_between(0, 30000);
     reuse_share = (uint32_t)sim_between(0, 300000);
-    think_us = sim_between(500, 20 * MS);
+    think_us = sim_between(200, 1000) << sim_below(6);
     timeout_us = sim_between(250 * MS, 2 * SECOND);
     for (int i = 0; i < client_count; i++) {
         clients[i].index = i;

@@ -4,6 +4,8 @@
 
 #include "process.h"
 
+#define CLIENTS_DEADLINE_MAX (2500 * MS) /* whatever was asked has been answered by then */
+
 void clients_begin(void);
 /* Their connections to that daemon are broken. */
 void clients_lost_daemon(const struct process *process);

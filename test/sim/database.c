@@ -354,6 +354,20 @@ static void change_era(struct statement *statement)
     }
 }
 
+/* How much longer than usual a step takes. */
+int64_t statement_is_late(const struct statement *statement)
+{
+    bool trouble = statement->kind >= STATEMENT_RENEW ? world.lease_trouble
+                   : statement->kind == STATEMENT_POST ? false
+                                                       : world.read_trouble;
+    if (world.storm && trouble && sim_chance(30000)) {
+        fault_count(FAULT_STORE_LATE);
+    } else if (!fault_strikes(FAULT_STORE_LATE)) {
+        return 0;
+    }
+    return sim_chance(500000) ? sim_between(MS, 300 * MS) : sim_between(10 * MS, 3 * SECOND);
+}
+
 static void notify_era(void)
 {
     static const char *const words[] = {"era open", "era closing", "era drained"};
@@ -516,6 +530,10 @@ static enum store_status fate(const struct statement *statement)
 /* Takes the locks and computes, or queues for them. */
 static void begin(struct statement *statement)
 {
+    if (statement->aborted) {
+        statement_release(statement);
+        return;
+    }
     if (!may_begin(statement)) {
         if (world.now >= statement->gives_up_at) {
             statement_answer(statement, STORE_TRANSIENT);
@@ -544,9 +562,7 @@ static void begin(struct statement *statement)
         change_era(statement);
     }
     int64_t wait = sim_delay(world.now < db.slow_until ? 20 * MS : 200);
-    if (fault_strikes(FAULT_STORE_LATE)) {
-        wait += sim_between(10 * MS, 4 * SECOND);
-    }
+    wait += statement_is_late(statement);
     world_after(wait, NULL, end_of_transaction, statement, (uint64_t)fate(statement));
 }
 
@@ -565,9 +581,19 @@ static void lock_timeout(void *object, uint64_t arg)
     wake_waiting();
 }
 
+/* pg_terminate_backend(): whatever it has not committed it never will. */
+void db_terminate(struct statement *statement)
+{
+    statement->aborted = true;
+    if (statement->active) {
+        leave_active(statement);
+        wake_waiting();
+    }
+}
+
 void db_arrive(struct statement *statement)
 {
-    if (!db_is_up()) {
+    if (!db_is_up() || statement->aborted) {
         statement_release(statement);
         return;
     }
@@ -622,7 +648,7 @@ void db_failover(void)
 {
     trace_note(-1, "store", "failover: era now, era then", db.era.era.id, db.old_era.era.id);
     db_crash(sim_between(0, 200 * MS));
-    if (db.old_era.era.state == ERA_OPEN) {
+    if (db.old_era.era.state == ERA_OPEN) { /* what it forgets is the close, and what came after */
         db.era = db.old_era;
         memcpy(db.leases, db.old_leases, sizeof db.leases);
         db.lease_count = db.old_lease_count;

@@ -90,6 +90,9 @@ void db_begin(void);
 /* A statement has arrived; statement_answer() follows, some time, unless the server dies. */
 void db_arrive(struct statement *statement);
 
+/* Ends the backend that has this statement, wherever it is. */
+void db_terminate(struct statement *statement);
+
 bool db_is_up(void);
 void db_crash(int64_t for_us);
 /* The era's and the leases' rows fall back to what they were; a new timeline. */
@@ -111,6 +114,8 @@ uint64_t db_version(int account);
 /* fake_store.c */
 struct statement *statement_new(enum statement_kind kind);
 void statement_release(struct statement *statement);
+/* 0, or by how much this step is delayed. */
+int64_t statement_is_late(const struct statement *statement);
 void statement_answer(struct statement *statement, enum store_status status);
 void statements_forget(void);
 

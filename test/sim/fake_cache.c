@@ -117,7 +117,8 @@ static void try_connect(void *object, uint64_t arg)
     }
     int node = link->process->cache_target;
     struct redis *redis = &redis_nodes[node];
-    if (!redis->up || !redis->master || redis->hangs_until > world.now || redis->failing) {
+    if (!redis->up || !redis->master || redis->hangs_until > world.now || redis->failing ||
+        link->process->cache_away_until > world.now) {
         world_after(sim_between(50 * MS, 240 * MS), link->process, try_connect, link,
                     ++link->attempt);
         return;

@@ -24,6 +24,7 @@ struct store_link {
     bool up, freed;
     uint64_t connection; /* its number; every change of state makes a new one */
     struct statement *in_flight;
+    struct statement *left_behind; /* in doubt: what the connection before had under way */
     int64_t deadline;
     bool watching;
 };
@@ -99,6 +100,10 @@ static void connected(void *object, uint64_t arg)
     if (link->freed || arg != link->connection) {
         return;
     }
+    /* Nothing that is sent again may be answered while its first self could still commit. */
+    if (link->left_behind != NULL && !MUTANT(OLDBACKEND)) {
+        db_terminate(link->left_behind);
+    }
     link->up = true;
     link->hooks.up(link->ctx, link);
 }
@@ -125,7 +130,10 @@ static void go_down(struct store_link *link)
     link->connection++;
     if (lost != NULL) {
         answer(link, lost, STORE_IN_DOUBT);
-        statement_release(lost);
+        if (link->left_behind != NULL) {
+            statement_release(link->left_behind);
+        }
+        link->left_behind = lost;
     }
     if (!link->freed) {
         if (was_up) {
@@ -245,7 +253,7 @@ static void submit(struct store_link *link, struct statement *statement, void *c
             return;
         }
     }
-    world_after(sim_delay(150), NULL, arrive, statement, 0);
+    world_after(sim_delay(150) + statement_is_late(statement), NULL, arrive, statement, 0);
 }
 
 static void answered(void *object, uint64_t arg)
@@ -269,7 +277,7 @@ void statement_answer(struct statement *statement, enum store_status status)
         return;
     }
     statement->references++;
-    world_after(sim_delay(150), link->process, answered, statement, 0);
+    world_after(sim_delay(150) + statement_is_late(statement), link->process, answered, statement, 0);
 }
 
 /* --- requests and their replies ---------------------------------------------------------------*/

@@ -115,6 +115,15 @@ static void cut_cache(void)
     }
 }
 
+static void cache_away(void)
+{
+    struct process *process = any_process();
+    if (process != NULL) {
+        process->cache_away_until = world.now + sim_between(50 * MS, 3 * SECOND);
+        cache_links_cut(process, -1);
+    }
+}
+
 static void slow_cache(void)
 {
     struct process *process = any_process();
@@ -162,6 +171,11 @@ static void timeline_accepted(void *object, uint64_t arg)
 static void failover_store(void)
 {
     db_failover();
+    for (int i = 0; i < daemon_count && sim_chance(700000); i++) {
+        if (daemons[i] != NULL) { /* they ran beside it */
+            process_crash(daemons[i]);
+        }
+    }
     world_after(sim_between(1500 * MS, 4 * SECOND), NULL, timeline_accepted, NULL, 0);
 }
 
@@ -211,11 +225,12 @@ static const struct fault_row rows[FAULT_COUNT] = {
     [FAULT_CACHE_SPLIT] = {"", 25, 1500, 6000, redis_split},
     [FAULT_CACHE_HANG] = {"", 20, 300, 4000, hang},
     [FAULT_CACHE_CUT] = {"", 30, 100, 3000, cut_cache},
+    [FAULT_CACHE_AWAY] = {"", 30, 300, 4000, cache_away},
     [FAULT_CACHE_SLOW] = {"", 35, 200, 3000, slow_cache},
     [FAULT_CACHE_ERROR] = {"", 20, 100, 10000, NULL},
     [FAULT_CACHE_FULL] = {"", 15, 500, 3000, full},
     [FAULT_STORE_CUT] = {"", 35, 200, 10000, NULL},
-    [FAULT_STORE_SILENT] = {"", 20, 20, 2000, NULL},
+    [FAULT_STORE_SILENT] = {"", 25, 20, 8000, NULL},
     [FAULT_STORE_LATE] = {"", 40, 200, 20000, NULL},
     [FAULT_STORE_CRASH] = {"", 15, 2000, 6000, crash_store},
     [FAULT_STORE_AWAY] = {"", 20, 800, 4000, store_away},
@@ -224,7 +239,7 @@ static const struct fault_row rows[FAULT_COUNT] = {
     [FAULT_STORE_READONLY] = {"", 10, 1000, 5000, readonly_store},
     [FAULT_STORE_LOCAL] = {"", 10, 1000, 5000, local_store},
     [FAULT_STORE_CURSED] = {"", 15, 100, 5000, NULL},
-    [FAULT_STORE_FAILOVER] = {"", 10, 3000, 8000, failover_store},
+    [FAULT_STORE_FAILOVER] = {"", 12, 1500, 6000, failover_store},
     [FAULT_SQL_POST] = {"", 25, 10, 500, post_in_sql},
     [FAULT_NOTIFY_LOST] = {"", 40, 10000, 900000, NULL},
     [FAULT_CRASH] = {"", 30, 600, 4000, crash},
@@ -274,6 +289,8 @@ void faults_begin(void)
 {
     uint32_t more = (uint32_t)sim_between(30, 150);
     world.storm = true;
+    world.lease_trouble = sim_chance(400000);
+    world.read_trouble = sim_chance(200000);
     for (int i = 0; i < FAULT_COUNT; i++) {
         assert(rows[i].most > 0);
         if (sim_below(10000) >= rows[i].share * more) {
@@ -297,7 +314,8 @@ void faults_end(void)
     db_heal();
     for (int i = 0; i < daemon_count; i++) {
         if (daemons[i] != NULL) {
-            daemons[i]->cache_slow_until = daemons[i]->store_away_until = 0;
+            daemons[i]->cache_slow_until = daemons[i]->cache_away_until = 0;
+            daemons[i]->store_away_until = 0;
         }
     }
 }

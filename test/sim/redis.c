@@ -299,12 +299,16 @@ void redis_split(void)
     world_after(sim_between(100 * MS, 4 * SECOND), NULL, old_master_ends, NULL, first);
 }
 
+/* Garbage, or a value with its front intact or a higher version in it. A forged value of the
+ * present era with a lower version is beyond what a script can tell: a late publish would believe
+ * it, and write its own old version over it. */
 void redis_poison(int node, int account)
 {
     struct slot *slot = &redis_nodes[node].keys.slots[account];
+    bool garbage = slot->kind == SLOT_ABSENT || slot->kind == SLOT_TOKEN || sim_below(3) == 0;
     slot->kind = SLOT_POISON;
-    slot->state.version = sim_below(3) == 0 ? slot->state.version + 5 : slot->state.version;
-    slot->era = sim_below(3) == 0 ? 0 : slot->era;
+    slot->era = garbage ? 0 : slot->era;
+    slot->state.version += sim_below(3) == 0 ? 5 : 0;
     slot->expires_at = 0;
     trace_note(account, redis_nodes[node].identity.run_id, "poisoned", 0, 0);
 }

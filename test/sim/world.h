@@ -36,6 +36,7 @@ struct process;
     X(CACHE_SPLIT, "cache-second-master")                                                          \
     X(CACHE_HANG, "cache-hang")                                                                    \
     X(CACHE_CUT, "cache-connection-cut")                                                           \
+    X(CACHE_AWAY, "cache-away")                                                                    \
     X(CACHE_SLOW, "cache-slow-connection")                                                         \
     X(CACHE_ERROR, "cache-error-reply")                                                            \
     X(CACHE_FULL, "cache-memory-full")                                                             \
@@ -71,6 +72,8 @@ struct world {
     uint64_t steps;
     int account_count;
     bool storm;                    /* faults are on */
+    bool lease_trouble;            /* and meet the statements of the trust protocol above all */
+    bool read_trouble;             /* and reads of the store */
     uint32_t rate[FAULT_COUNT];    /* of this seed, in the fault's own unit; 0: none */
     uint64_t faults[FAULT_COUNT];  /* done */
     uint64_t operations;
