@@ -115,16 +115,11 @@ static void answer_stale(struct engine *engine, struct read_item *item, bool loo
 }
 
 /* T6, for the batch as a whole; reports what is wrong about it. */
-static bool batch_is_trusted(struct lookup_batch *batch, enum cache_status status,
-                             const char *stamp)
+static bool batch_is_trusted(struct engine *engine, enum cache_status status, const char *stamp,
+                             size_t count)
 {
-    struct engine *engine = batch->engine;
-    size_t count = batch->count;
-    bool trusted = MUTANT(EARLYCHK)
-                       ? trust_view_check(engine->view, &engine->era, batch->sent_us)
-                       : engine_trusts_cache(engine);
-    bool stamped = strcmp(stamp, engine->era.stamp) == 0 || MUTANT(NOSTAMP);
-    if (status == CACHE_OK && trusted && stamped) {
+    bool trusted = engine_trusts_cache(engine);
+    if (status == CACHE_OK && trusted && strcmp(stamp, engine->era.stamp) == 0) {
         return true;
     }
     if (status != CACHE_OK) {
@@ -145,7 +140,7 @@ static void looked_up(void *arg, enum cache_status status, const char *stamp)
     engine->batches_in_flight--;
     engine->looking_up -= batch->count;
     histogram_record(&engine->metrics->cache_latency, clock_boot_us() - batch->sent_us);
-    bool trusted = !batch->stale && batch_is_trusted(batch, status, stamp);
+    bool trusted = !batch->stale && batch_is_trusted(engine, status, stamp, batch->count);
     for (size_t i = 0; i < batch->count; i++) {
         struct read_item *item = batch->items[i];
         if (batch->stale) {

@@ -331,9 +331,7 @@ static void row_came(void *arg, enum store_status status, const struct store_err
 
 static void send_close(struct trust *t)
 {
-    if (!MUTANT(KEEPTRUST)) {
-        drop(t, t->row.id); /* T3: own trust goes first */
-    }
+    drop(t, t->row.id); /* T3: own trust goes first */
     sending(t, REQUEST_CLOSE);
     store_era_close(t->store, t->row.id, row_came, t);
 }
