@@ -18,6 +18,7 @@ struct event_base;
 
 struct control_options {
     const struct config *config; /* read at creation only */
+    const char *daemon; /* the name of the lease: "HOST-PID-" and 16 hex digits */
     struct trust_view *view;
     struct board *board;
     struct worker *const *workers; /* must stay, as long as the control */

@@ -27,6 +27,7 @@ struct server {
     struct worker *workers[LIMIT_WORKERS_MAX];
     struct metrics *metrics[LIMIT_WORKERS_MAX];
     int worker_count;
+    char name[64];      /* of the lease */
     int64_t started_us; /* clock_boot_us */
     int64_t started_wall_ms;
 

@@ -61,7 +61,7 @@ struct worker_thread {
 
 /* Makes the links and gives them to the engine; frees them. While self->ending, the events that
  * freeing brings mean nothing. */
-void worker_links_make(struct worker_thread *self, const struct config *config);
+void worker_links_make(struct worker_thread *self, const struct config *config, const char *daemon);
 void worker_links_free(struct worker_thread *self);
 
 /* Once a second and at changes: puts the state on the board and into the metrics. */

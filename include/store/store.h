@@ -52,6 +52,7 @@ struct store_options {
     const char *conninfo;
     const char *password; /* NULL: none beyond conninfo */
     const char *application_name;
+    const char *lease; /* of the daemon that posts: its postings need the row (T12); NULL: none */
     int connect_timeout_ms;
     int statement_timeout_ms; /* the server's; the link gives up on a silent server 500 ms later */
     int lock_timeout_ms;

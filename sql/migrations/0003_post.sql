@@ -40,6 +40,7 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 AS $$
 DECLARE
+    lease CONSTANT text := nullif(current_setting('ballast.lease', true), '');
     at_once boolean;
     id bigint[];
     rest integer[];
@@ -50,6 +51,15 @@ BEGIN
         RAISE EXCEPTION 'PostgreSQL is on a new timeline, %: an operator must run '
                         '`ballast accept-timeline`', ballast.timeline()
             USING ERRCODE = 'read_only_sql_transaction';
+    END IF;
+    -- Rule T12: a daemon posts only while its lease stands. Whoever ends the lease of a silent one
+    -- waits for this lock, and is sure then that nothing of it is to come.
+    IF lease IS NOT NULL THEN
+        PERFORM FROM ballast.lease AS l WHERE l.daemon = lease AND NOT l.fenced FOR KEY SHARE;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'the lease of daemon % is not there', lease
+                USING ERRCODE = 'serialization_failure';
+        END IF;
     END IF;
     -- The transaction's id before any transfer id: see ballast.roll_up().
     PERFORM pg_current_xact_id();

@@ -12,13 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <event2/event.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/random.h"
 #include "server/link_options.h"
 #include "server/loop.h"
 
@@ -247,19 +245,6 @@ static void control_notified(void *ctx, struct store_link *link, const char *cha
 
 /* --- making and freeing -----------------------------------------------------------------------*/
 
-/* Unique for each start: the host's name for people, the rest for certain. */
-static void control_name_daemon(struct control *control)
-{
-    char host[33] = "";
-
-    static_assert(sizeof control->daemon >= sizeof host + 1 + 10 + 1 + 16, "a name fits whole");
-    if (gethostname(host, sizeof host - 1) != 0) {
-        snprintf(host, sizeof host, "localhost");
-    }
-    snprintf(control->daemon, sizeof control->daemon, "%s-%d-%016llx", host, (int)getpid(),
-             (unsigned long long)random_uint64());
-}
-
 static void control_make_links(struct control *control, const struct config *config)
 {
     static const struct store_hooks store_hooks = {
@@ -291,7 +276,7 @@ struct control *control_create(struct event_base *base, const struct control_opt
     control->base = base;
     control->options = *options;
     control->lease_us = options->config->cache.lease_ms * 1000;
-    control_name_daemon(control);
+    snprintf(control->daemon, sizeof control->daemon, "%s", options->daemon);
     control->trust_timer = loop_timer_new(base, control_trust_due, control);
     control->tick_timer = loop_timer_new(base, control_tick, control);
     loop_wake_open(&control->wake, base, control_woken, control);

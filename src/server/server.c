@@ -10,6 +10,7 @@
  */
 #include "server/server.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "server/daemon.h"
 #include "server/http.h"
 #include "server/notify.h"
@@ -146,6 +148,22 @@ static void server_watch_signals(struct server *server)
     }
 }
 
+/* Unique for each start: the host's name for people, the rest for certain. */
+static void server_name(struct server *server)
+{
+    char host[33] = "";
+
+    static_assert(sizeof server->name >= sizeof host + 1 + 10 + 1 + 16, "a name fits whole");
+    if (gethostname(host, sizeof host - 1) != 0) {
+        snprintf(host, sizeof host, "localhost");
+    }
+    for (char *at = host; *at != '\0'; at++) { /* it stands quoted in a SET */
+        *at = isalnum((unsigned char)*at) || *at == '.' || *at == '-' ? *at : '_';
+    }
+    snprintf(server->name, sizeof server->name, "%s-%d-%016llx", host, (int)getpid(),
+             (unsigned long long)random_uint64());
+}
+
 static void server_make_workers(struct server *server)
 {
     for (int i = 0; i < server->worker_count; i++) {
@@ -153,6 +171,7 @@ static void server_make_workers(struct server *server)
             .server = server,
             .index = i,
             .config = server->config,
+            .daemon = server->name,
             .view = server->view,
             .board = server->board,
             .ended = server_note_ended,
@@ -170,6 +189,7 @@ static void server_make(struct server *server, struct config *config)
 
     static_assert(LIMIT_WORKERS_MAX <= TRUST_WORKERS_MAX, "the view has room for every worker");
     server->config = config;
+    server_name(server);
     server->unix_socket.fd = -1;
     server->worker_count = (int)config->listen.workers;
     server->started_us = clock_boot_us();
@@ -261,6 +281,7 @@ static void server_make_control(struct server *server)
 {
     struct control_options options = {
         .config = server->config,
+        .daemon = server->name,
         .view = server->view,
         .board = server->board,
         .workers = server->workers,

@@ -348,7 +348,7 @@ struct worker *worker_create(const struct worker_options *options)
     self->status_timer = loop_timer_new(worker->base, worker_status_due, self);
     self->stop_timer = loop_timer_new(worker->base, worker_stop_due, self);
     worker_make_engine(self, options->config);
-    worker_links_make(self, options->config);
+    worker_links_make(self, options->config, options->daemon);
     worker->group = session_group_create(worker);
     if (worker->group == NULL) {
         abort();

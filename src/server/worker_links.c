@@ -98,7 +98,7 @@ static struct store_link *worker_make_store_link(struct worker_thread *self,
     return link;
 }
 
-void worker_links_make(struct worker_thread *self, const struct config *config)
+void worker_links_make(struct worker_thread *self, const struct config *config, const char *daemon)
 {
     static const struct cache_hooks hooks = {.up = worker_cache_up, .down = worker_cache_down};
     char name[32], address[ADDRESS_TEXT_ROOM];
@@ -106,7 +106,9 @@ void worker_links_make(struct worker_thread *self, const struct config *config)
 
     snprintf(name, sizeof name, "ballastd worker %d", self->worker.index);
     struct store_options store = store_options_of(config, name);
+    store.lease = daemon;
     self->writer = worker_make_store_link(self, &store);
+    store.lease = NULL;
     while (self->reader_count < (size_t)config->store.read_links) {
         self->readers[self->reader_count++] = worker_make_store_link(self, &store);
     }

@@ -205,6 +205,7 @@ static void link_destroy(struct store_link *link)
         free((char *)link->options.password);
     }
     free((char *)link->options.application_name);
+    free((char *)link->options.lease);
     free(link);
 }
 
@@ -334,11 +335,12 @@ static void on_deferred(evutil_socket_t fd, short what, void *arg)
 
 /* --- what store.h declares --------------------------------------------------------------------*/
 
+/* NULL stays NULL. */
 static char *copy_string(const char *text)
 {
-    char *copy = strdup(text);
+    char *copy = text != NULL ? strdup(text) : NULL;
 
-    if (copy == NULL) {
+    if (text != NULL && copy == NULL) {
         abort();
     }
     return copy;
@@ -379,7 +381,8 @@ static struct store_link *create(struct event_base *base, const struct store_opt
     link->options = *options;
     link->options.conninfo = copy_string(options->conninfo);
     link->options.application_name = copy_string(options->application_name);
-    link->options.password = options->password == NULL ? NULL : copy_string(options->password);
+    link->options.lease = copy_string(options->lease);
+    link->options.password = copy_string(options->password);
     link->hooks = *hooks;
     link->ctx = ctx;
     link->bare = bare;

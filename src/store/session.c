@@ -309,8 +309,10 @@ void session_greet(struct store_link *link)
              "SET standard_conforming_strings = on;"
              "SET DateStyle = ISO;"
              "SET TimeZone = UTC;"
+             "SET ballast.lease = '%s';"
              "SELECT pg_backend_pid()",
-             link->options.statement_timeout_ms, link->options.lock_timeout_ms);
+             link->options.statement_timeout_ms, link->options.lock_timeout_ms,
+             link->options.lease != NULL ? link->options.lease : "");
     link->session_timeout_ms = link->options.statement_timeout_ms;
     request_submit(
         link, &(struct store_request){

@@ -108,3 +108,25 @@ BEGIN
 END
 $$;
 \echo ok leases are renewed by their incarnation only, and never once fenced
+
+-- T12: a daemon posts only while its lease stands; SQL that is no daemon's needs none.
+DO $$
+DECLARE
+    outcome text;
+BEGIN
+    PERFORM ballast.lease_renew('poster', 'i1', 0, NULL, NULL);
+    PERFORM set_config('ballast.lease', 'poster', true);
+    SELECT r.outcome INTO STRICT outcome FROM ballast.post('t12', '@world', 'nobody', 1) AS r;
+    ASSERT outcome = 'NOACCOUNT', format('with a lease: %s', outcome);
+    ASSERT NOT ballast.lease_expel('poster', 7), 'a lease that was renewed since is not expelled';
+    ASSERT ballast.lease_expel('poster', 1), 'a silent one is';
+    BEGIN
+        PERFORM ballast.post('t12', '@world', 'nobody', 1);
+        ASSERT false, 'posted without a lease';
+    EXCEPTION WHEN serialization_failure THEN NULL;
+    END;
+    PERFORM set_config('ballast.lease', '', true);
+    PERFORM ballast.post('t12', '@world', 'nobody', 1);
+END
+$$;
+\echo ok a daemon whose lease is gone posts nothing
