@@ -1,5 +1,5 @@
-"""The protocol: how requests are read, the commands of connections, and reads. What replies look like
-on the wire, to the letter."""
+"""The protocol: how requests are read, the commands of connections, and reads; what replies look
+like on the wire, to the letter."""
 
 import harness
 import resp

@@ -106,6 +106,7 @@ class Unavailable(resp.Case):
             reply = self.timed(self.three, "CREDIT", "doubt", 1, "KEY", "doubt-1")
             self.assert_failure(reply, "UNKNOWN", "it may or may not have been applied",
                                 "repeat with the same key")
+
         def repeated():
             reply = self.three.ask("CREDIT", "doubt", 1, "KEY", "doubt-1")
             return not isinstance(reply, resp.Failure) and reply
