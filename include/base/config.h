@@ -86,6 +86,8 @@ struct config {
         int64_t timeout_ms;
         int64_t publish_timeout_ms;
         int64_t lease_ms;
+        bool warm;
+        int64_t warm_rate;    /* accounts a second; 0: as latency allows */
         int64_t when_cut_off; /* enum config_cut_off */
     } cache;
     struct {

@@ -5,6 +5,9 @@
  * A job is a program of one thread that mostly waits: job_query() and job_wait() run the loop until
  * something has happened, and may be called from anywhere but from a callback. What is pipelined
  * (rebuild) moves on in the condition that it waits for: that is asked after every turn.
+ *
+ * A daemon can be the host of a job, on a thread of the job's own: the job then believes what the
+ * daemon's trust view says instead of taking a lease, and ends when the daemon does.
  */
 #ifndef BALLAST_OPS_JOB_H
 #define BALLAST_OPS_JOB_H
@@ -26,6 +29,7 @@ struct event;
 
 #define JOB_ERROR_ROOM 512
 #define JOB_RUNNER_ROOM 128
+#define JOB_DAEMON_PREFIX "ballastd " /* of the runner that is a daemon */
 
 enum job_result {
     JOB_OK,
@@ -39,16 +43,26 @@ enum job_result {
 /* How the job sees the database that it finds. */
 enum job_store { JOB_STORE_WHOLE, JOB_STORE_BARE /* whatever is in it (store/bare.h) */ };
 
-/* Fields above the line may be read by the code of jobs. */
+/* The daemon that a job runs in. */
+struct job_host {
+    struct trust_view *view;
+    /* Whether the daemon ends; asked from the job's thread at least every 20 ms. */
+    bool (*stopping)(void *ctx);
+    void *ctx;
+};
+
+/* Fields above the line may be read by the code of jobs. The links are NULL once a host that ends
+ * has cut the job off. */
 struct job {
     const struct config *config;
+    const struct job_host *host; /* NULL: a program of its own */
     struct event_base *base;
     struct store_link *store;     /* of job_query and pages */
     struct store_link *reader;    /* of job_read_accounts; NULL for a bare store */
     struct cache_link *cache;     /* NULL before job_open_cache */
-    char runner[JOB_RUNNER_ROOM]; /* "host:pid" */
+    char runner[JOB_RUNNER_ROOM]; /* "host:pid"; of a daemon's job "ballastd host:pid" */
     int64_t patience_us;          /* how long to wait for a server that is away */
-    bool interrupted;
+    bool interrupted;             /* by a signal, or the host ends */
     uint64_t store_downs; /* how often the store's link was lost: session locks went with it */
     char error[JOB_ERROR_ROOM]; /* why the last call failed: a sentence */
 
@@ -58,13 +72,18 @@ struct job {
     struct trust *trust;
     struct event *trust_timer, *trust_wake, *deadline, *signals[2];
     bool trust_stopped;
-    struct list reads; /* waiting for the reader's link */
+    int64_t turn_by_us;     /* the turn of the loop ends by then; 0: at its own time */
+    int64_t interrupted_us; /* when the host's end was noticed; 0: not yet */
+    struct list reads;      /* waiting for the reader's link */
     bool reading;
 };
 
 /* name: "rebuild", for application_name and leases. NULL with err set: the configuration. */
 struct job *job_create(const struct config *config, const char *name, enum job_store store,
                        char err[JOB_ERROR_ROOM]) MUST_CHECK;
+/* The same inside a daemon, whose signals are left alone. config and host must stay. */
+struct job *job_create_hosted(const struct config *config, const char *name,
+                              const struct job_host *host, char err[JOB_ERROR_ROOM]) MUST_CHECK;
 /* Gives the lease back first. */
 void job_free(struct job *job);
 
@@ -78,8 +97,11 @@ enum job_wait_end { JOB_READY, JOB_DEADLINE, JOB_SIGNAL };
 enum job_wait_end job_wait(struct job *job, bool (*ready)(void *arg), void *arg,
                            int64_t deadline_us);
 /* The same to the very end: for what will happen for certain, because every request is answered,
- * and must have happened before memory is given back. */
+ * and must have happened before memory is given back. Where the host ends, a server that is slow to
+ * answer is not waited for: its link is closed. */
 void job_finish(struct job *job, bool (*ready)(void *arg), void *arg);
+/* The condition that is waited for wants to be asked again by then, at the latest. */
+void job_turn_by(struct job *job, int64_t at_us);
 /* Runs the loop for that long. */
 enum job_wait_end job_pause(struct job *job, int64_t duration_us);
 
@@ -122,7 +144,9 @@ void job_read_accounts(struct job *job, struct job_read *read);
 
 /* --- the lease --------------------------------------------------------------------------------*/
 
-/* Takes part in trust as a daemon does, from now on; needs store and cache. May open an era. */
+/* Takes part in trust as a daemon does, from now on; needs store and cache. May open an era. A
+ * job in a daemon goes by the daemon's: every write of a job is guarded in Redis itself (T9), so
+ * that a lease of its own would make nothing safer, and the closing of an era slower. */
 enum job_result job_take_lease(struct job *job) MUST_CHECK;
 /* Whether values may be written now, and under which era. */
 bool job_trusts(struct job *job, struct trust_era *era);

@@ -11,26 +11,32 @@
 
 #define REBUILD_SLOTS 3 /* one at the store, one at the cache, one between them */
 
-enum slot_step { SLOT_FREE, SLOT_PAGING, SLOT_WAITING, SLOT_LOOKING, SLOT_REFILLING };
+enum slot_step { SLOT_FREE, SLOT_PAGING, SLOT_READING, SLOT_WAITING, SLOT_LOOKING, SLOT_REFILLING };
 
 struct slot {
     struct rebuild *rebuild;
     struct chunk *chunk;
     enum slot_step step;
+    bool recent; /* accounts that the walk will come by again: not counted */
     int64_t retry_at_us;
+    int64_t began_us;
     int64_t looked_at_us;
     struct trust_era era; /* of this attempt */
 };
+
+struct warming;
 
 struct rebuild {
     struct job *job;
     const struct rebuild_options *options;
     struct rebuild_result *result;
+    struct warming *warming; /* NULL: a rebuild */
     struct slot slots[REBUILD_SLOTS];
     struct trust_era dry_era; /* the row, for a dry run, which takes no lease */
     uint64_t lock_downs;      /* job->store_downs when the lock was taken */
     int64_t run;              /* of ballast.rebuild_run; 0: none */
     uint64_t estimate;        /* accounts, about */
+    int64_t rate;             /* of now */
     int64_t started_us, moved_us, next_page_us, recorded_us;
     struct account_id cursor;
     bool slow;     /* Redis answers slowly: one chunk at a time */
@@ -42,9 +48,13 @@ struct rebuild {
     struct rebuild_record record;
 };
 
+void rebuild_slots_create(struct rebuild *r);
+void rebuild_slots_free(struct rebuild *r);
+
 /*
  * Walks from the cursor to the last account, or, where r->end is set, only over what waits in the
- * slots. JOB_LATER: the lock was lost with the session; the walk can be gone on with.
+ * slots. JOB_LATER: the lock was lost with the session, and the walk can be gone on with; or a
+ * warming is not wanted any more.
  */
 enum job_result rebuild_walk(struct rebuild *r) MUST_CHECK;
 

@@ -18,7 +18,7 @@ struct event_base;
 
 struct control_options {
     const struct config *config; /* read at creation only */
-    const char *daemon; /* the name of the lease: "HOST-PID-" and 16 hex digits */
+    const char *daemon;          /* the name of the lease: "HOST-PID-" and 16 hex digits */
     struct trust_view *view;
     struct board *board;
     struct worker *const *workers; /* must stay, as long as the control */
@@ -26,6 +26,8 @@ struct control_options {
     /* The store needs an operator (schema missing, wrong database...), and was never up. why is a
      * sentence. Called once, from the loop. */
     void (*needs_operator)(void *ctx, const char *why);
+    /* The state of the trust machine, once a second and whenever it may have changed. */
+    void (*trust_shown)(void *ctx, const struct trust_status *trust);
     void *ctx;
 };
 

@@ -15,6 +15,7 @@
 #include "server/loop.h"
 #include "server/server.h"
 #include "server/socket.h"
+#include "server/warmer.h"
 
 struct event;
 struct http;
@@ -30,6 +31,7 @@ struct server {
     char name[64];      /* of the lease */
     int64_t started_us; /* clock_boot_us */
     int64_t started_wall_ms;
+    struct warmer *warmer; /* NULL before and after the daemon serves */
 
     /* the control thread's */
     struct config *config;   /* in force */

@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/config.h"
 #include "core/trust.h"
+#include "server/warmer.h"
 #include "server/worker.h"
 
 #define BALLAST_VERSION "0.1.0"
@@ -29,6 +30,7 @@ struct worker *server_worker(struct server *server, int index); /* only ->metric
 int64_t server_started_boot_us(const struct server *server);
 /* A copy of the trust machine's state, at most a second old. */
 void server_trust_status(struct server *server, struct trust_status *status);
+void server_warmer_status(struct server *server, struct warmer_status *status);
 /* A copy of a worker's engine state, at most a second old. */
 void server_engine_status(struct server *server, int worker, struct engine_status *status);
 

@@ -27,6 +27,8 @@ static const struct config_option options[] = {
      FIELD(cache.publish_timeout_ms)},
     {"cache.timeout-ms", CONFIG_DURATION, "100", 1, 10 * SECOND, FIELD(cache.timeout_ms)},
     {"cache.user", CONFIG_STRING, "", 0, 64, FIELD(cache.user)},
+    {"cache.warm", CONFIG_BOOL, "yes", .reload = true, FIELD(cache.warm)},
+    {"cache.warm-rate", CONFIG_INT, "0", 0, 1000000000, .reload = true, FIELD(cache.warm_rate)},
     {"cache.when-cut-off", CONFIG_WORD, "drain", .words = cut_off_words, FIELD(cache.when_cut_off)},
     {"limits.args", CONFIG_INT, "4096", LIMIT_ARGS_MIN, LIMIT_ARGS_MAX, .reload = true,
      FIELD(limits.args)},

@@ -17,6 +17,7 @@
 
 #define JOB_PATIENCE_US (INT64_C(10) * 1000 * 1000)
 #define JOB_TURN_US (20 * 1000) /* conditions that no event announces are looked at this often */
+#define JOB_CUT_US (500 * 1000) /* how long a host that ends waits for an answer */
 
 enum job_result job_fail(struct job *job, enum job_result result, const char *fmt, ...)
 {
@@ -91,7 +92,8 @@ static bool create_links(struct job *job, const char *name, enum job_store store
     struct store_options options;
     char application[64];
 
-    snprintf(application, sizeof application, "ballast %s", name);
+    snprintf(application, sizeof application, "%s %s", job->host != NULL ? "ballastd" : "ballast",
+             name);
     options = job_store_options(job->config, application);
     if (store == JOB_STORE_BARE) {
         job->store = store_link_create_bare(job->base, &options, &hooks, job, err, JOB_ERROR_ROOM);
@@ -110,19 +112,20 @@ static void on_deadline(evutil_socket_t fd, short events, void *arg)
     (void)fd, (void)events, (void)arg; /* it only ends a turn of the loop */
 }
 
-struct job *job_create(const struct config *config, const char *name, enum job_store store,
-                       char err[JOB_ERROR_ROOM])
+static struct job *create(const struct config *config, const struct job_host *host)
 {
-    static const int ends[] = {SIGINT, SIGTERM};
     struct job *job = calloc(1, sizeof *job);
-    char host[64] = "";
+    char name[64] = "";
 
     if (job == NULL) {
         abort();
     }
-    gethostname(host, sizeof host - 1);
-    snprintf(job->runner, sizeof job->runner, "%s:%d", host, (int)getpid());
+    gethostname(name, sizeof name - 1);
+    snprintf(job->runner, sizeof job->runner, "%s%s:%d", host != NULL ? JOB_DAEMON_PREFIX : "",
+             name, (int)getpid());
     job->config = config;
+    job->host = host;
+    job->view = host != NULL ? host->view : NULL;
     job->patience_us = JOB_PATIENCE_US;
     list_init(&job->reads);
     job->base = event_base_new();
@@ -130,6 +133,15 @@ struct job *job_create(const struct config *config, const char *name, enum job_s
         abort();
     }
     job->deadline = evtimer_new(job->base, on_deadline, NULL);
+    return job;
+}
+
+struct job *job_create(const struct config *config, const char *name, enum job_store store,
+                       char err[JOB_ERROR_ROOM])
+{
+    static const int ends[] = {SIGINT, SIGTERM};
+    struct job *job = create(config, NULL);
+
     for (size_t i = 0; i < 2; i++) {
         job->signals[i] = evsignal_new(job->base, ends[i], on_signal, job);
         evsignal_add(job->signals[i], NULL);
@@ -141,23 +153,52 @@ struct job *job_create(const struct config *config, const char *name, enum job_s
     return job;
 }
 
+struct job *job_create_hosted(const struct config *config, const char *name,
+                              const struct job_host *host, char err[JOB_ERROR_ROOM])
+{
+    struct job *job = create(config, host);
+
+    if (!create_links(job, name, JOB_STORE_WHOLE, err)) {
+        job_free(job);
+        return NULL;
+    }
+    return job;
+}
+
+/* Whatever is under way has its callback when this returns. */
+static void free_links(struct job *job)
+{
+    static const struct store_error gone = {"", "the job ends"};
+    struct job_read *read;
+
+    if (job->reader != NULL) {
+        store_link_free(job->reader);
+        job->reader = NULL;
+    }
+    while ((read = LIST_POP_FRONT(&job->reads, struct job_read, link)) != NULL) {
+        read->done(read->arg, STORE_UNSENT, &gone, NULL);
+    }
+    if (job->store != NULL) {
+        store_link_free(job->store);
+        job->store = NULL;
+    }
+    if (job->cache != NULL) {
+        cache_link_free(job->cache);
+        job->cache = NULL;
+    }
+}
+
 void job_free(struct job *job)
 {
     if (job == NULL) {
         return;
     }
     job_lease_end(job);
-    if (job->reader != NULL) {
-        store_link_free(job->reader);
-    }
-    if (job->store != NULL) {
-        store_link_free(job->store);
-    }
-    if (job->cache != NULL) {
-        cache_link_free(job->cache);
-    }
+    free_links(job);
     for (size_t i = 0; i < 2; i++) {
-        event_free(job->signals[i]);
+        if (job->signals[i] != NULL) {
+            event_free(job->signals[i]);
+        }
     }
     event_free(job->deadline);
     event_base_free(job->base);
@@ -168,16 +209,33 @@ void job_free(struct job *job)
 
 static void run_turn(struct job *job, int64_t turn_us)
 {
-    struct timeval turn = {0, (suseconds_t)turn_us};
+    int64_t by_us = job->turn_by_us != 0 ? job->turn_by_us - clock_boot_us() : turn_us;
+    struct timeval turn = {0, 0};
 
+    job->turn_by_us = 0;
+    turn.tv_usec = (suseconds_t)(by_us < 0 ? 0 : by_us < turn_us ? by_us : turn_us);
     evtimer_add(job->deadline, &turn);
     event_base_loop(job->base, EVLOOP_ONCE);
+    if (job->host != NULL && job->interrupted_us == 0 && job->host->stopping(job->host->ctx)) {
+        job->interrupted_us = clock_boot_us();
+        job->interrupted = true;
+    }
+}
+
+void job_turn_by(struct job *job, int64_t at_us)
+{
+    if (job->turn_by_us == 0 || at_us < job->turn_by_us) {
+        job->turn_by_us = at_us;
+    }
 }
 
 void job_finish(struct job *job, bool (*ready)(void *arg), void *arg)
 {
     while (!ready(arg)) {
         run_turn(job, JOB_TURN_US);
+        if (job->interrupted_us != 0 && clock_boot_us() - job->interrupted_us > JOB_CUT_US) {
+            free_links(job);
+        }
     }
 }
 
@@ -317,6 +375,9 @@ enum job_result job_query_long(struct job *job, const char *sql, const char *con
     struct query query = {.visit = visit, .arg = arg};
 
     for (;;) {
+        if (job->store == NULL) {
+            return job_fail(job, JOB_INTERRUPTED, "interrupted");
+        }
         switch (job_wait(job, store_is_ready, job, deadline_us)) {
         case JOB_READY:
             break;

@@ -1,7 +1,8 @@
 /*
  * A job as a member of the fleet: it runs the trust machine of core/trust.c on its own loop, with
  * one worker, itself. What it writes to the cache is then written under the rules that bind every
- * daemon, and with no daemon running it opens the era on its own.
+ * daemon, and with no daemon running it opens the era on its own. A job inside a daemon has nothing
+ * of this but the daemon's trust view.
  */
 #include "ops/job_lease.h"
 
@@ -112,7 +113,7 @@ enum job_result job_take_lease(struct job *job)
     struct store_options options = job_store_options(job->config, "ballast lease");
     char daemon[64], incarnation[32];
 
-    if (job->trust != NULL) {
+    if (job->trust != NULL || job->host != NULL) {
         return JOB_OK;
     }
     options.listen = true;
@@ -126,8 +127,11 @@ enum job_result job_take_lease(struct job *job)
     job->trust_timer = evtimer_new(job->base, on_timer, job);
     job->trust_wake = event_new(job->base, -1, 0, on_wake, job);
     job->view = trust_view_create(1, &view_hooks, job);
-    const struct trust_options trust_options = {daemon, incarnation,
-                                                job->config->cache.lease_ms * 1000};
+    const struct trust_options trust_options = {
+        .daemon = daemon,
+        .incarnation = incarnation,
+        .lease_us = job->config->cache.lease_ms * 1000,
+    };
     job->trust =
         trust_create(&trust_options, job->view, job->control, job->cache, &trust_hooks, job);
     job_lease_cache_changed(job);
@@ -147,6 +151,7 @@ void job_lease_end(struct job *job)
         trust_free(job->trust);
         job->trust = NULL;
         trust_view_free(job->view);
+        job->view = NULL;
         event_free(job->trust_timer);
         event_free(job->trust_wake);
     }
@@ -158,8 +163,13 @@ void job_lease_end(struct job *job)
 
 bool job_trusts(struct job *job, struct trust_era *era)
 {
-    return job->trust != NULL && cache_link_is_up(job->cache) &&
-           trust_view_check(job->view, era, clock_boot_us());
+    if (job->view == NULL || !trust_view_check(job->view, era, clock_boot_us())) {
+        return false;
+    }
+    /* The view speaks of the Redis that the era is on: our own link may be at another. */
+    const struct cache_identity *redis = cache_link_identity(job->cache);
+    return redis != NULL && strcmp(redis->run_id, era->redis.run_id) == 0 &&
+           strcmp(redis->replid, era->redis.replid) == 0;
 }
 
 void job_suspect(struct job *job, uint64_t era)
@@ -203,6 +213,9 @@ const char *job_distrust_why(struct job *job)
 
     if (!cache_link_is_up(job->cache)) {
         return cache_link_why(job->cache);
+    }
+    if (job->host != NULL) {
+        return "the daemon does not trust the cache";
     }
     if (!store_link_is_up(job->control)) {
         return store_link_why(job->control);

@@ -147,7 +147,7 @@ static enum job_result rebuild_recorded(struct rebuild *r)
 enum job_result rebuild_run(struct job *job, const struct rebuild_options *options,
                             struct rebuild_result *result)
 {
-    struct rebuild r = {.job = job, .options = options, .result = result};
+    struct rebuild r = {.job = job, .options = options, .result = result, .rate = options->rate};
     int64_t estimate = 0;
 
     *result = (struct rebuild_result){0};
@@ -161,10 +161,7 @@ enum job_result rebuild_run(struct job *job, const struct rebuild_options *optio
     }
     r.estimate = (uint64_t)estimate;
     r.started_us = clock_boot_us();
-    for (size_t i = 0; i < REBUILD_SLOTS; i++) {
-        r.slots[i].rebuild = &r;
-        r.slots[i].chunk = chunk_create(job, &r.slots[i]);
-    }
+    rebuild_slots_create(&r);
     if (options->account == NULL && !options->dry_run) {
         end = rebuild_recorded(&r);
     } else {
@@ -176,8 +173,6 @@ enum job_result rebuild_run(struct job *job, const struct rebuild_options *optio
     if (!result->joined) {
         result->seconds = (double)(clock_boot_us() - r.started_us) / 1e6;
     }
-    for (size_t i = 0; i < REBUILD_SLOTS; i++) {
-        chunk_free(r.slots[i].chunk);
-    }
+    rebuild_slots_free(&r);
     return end;
 }

@@ -2,6 +2,9 @@
  * The lock is held by the session of job->store: whoever dies gives it back. A row that still says
  * `running` while nobody holds the lock is that of a rebuild that died, and is marked failed by
  * the next one.
+ *
+ * A second lock is the wish for the first: a daemon that warms the cache asks once a second whether
+ * somebody holds it, and makes room.
  */
 #include "ops/rebuild_record.h"
 
@@ -18,6 +21,7 @@
 struct last {
     int64_t run; /* 0: none yet */
     bool running, done;
+    bool by_daemon; /* a warming */
     struct rebuild_result result;
 };
 
@@ -42,6 +46,8 @@ static void take_last(void *arg, const struct store_rows *rows)
     last->running = strcmp(state, "running") == 0;
     last->done = strcmp(state, "done") == 0;
     snprintf(last->result.runner, sizeof last->result.runner, "%s", rows->value(rows, 0, 1));
+    last->by_daemon =
+        strncmp(last->result.runner, JOB_DAEMON_PREFIX, sizeof JOB_DAEMON_PREFIX - 1) == 0;
     last->result.era = to_uint64(rows->value(rows, 0, 3));
     last->result.accounts = to_uint64(rows->value(rows, 0, 4));
     last->result.written = to_uint64(rows->value(rows, 0, 5));
@@ -67,7 +73,7 @@ static enum job_result take_over(struct job *job, int64_t before, struct rebuild
     if (last.running) {
         return rebuild_record_end(job, last.run, &last.result, "failed");
     }
-    if (before >= 0 && last.run > before && last.done) {
+    if (before >= 0 && last.run > before && last.done && !last.by_daemon) {
         *result = last.result;
         result->joined = true;
         return rebuild_unlock(job);
@@ -75,18 +81,48 @@ static enum job_result take_over(struct job *job, int64_t before, struct rebuild
     return JOB_OK;
 }
 
+/* Tells whom we wait for. *wanting: a daemon has been asked to make room. */
+static enum job_result wait_for(struct job *job, const struct rebuild_options *options,
+                                const struct last *last, bool *told, bool *wanting)
+{
+    const char *runner = last->running ? last->result.runner : "somebody who has just begun";
+    enum job_result end = JOB_OK;
+
+    if (!options->wait) {
+        return job_fail(job, JOB_LATER, "a rebuild is being run by %s", runner);
+    }
+    if (last->running && last->by_daemon && !*wanting) {
+        end = job_query(job, sql_rebuild_want, NULL, 0, true, NULL, NULL);
+        *wanting = end == JOB_OK;
+    }
+    if (last->running && !*told && options->waiting != NULL) {
+        options->waiting(options->ctx, runner);
+        *told = true;
+    }
+    if (last->running && options->progress != NULL) {
+        options->progress(options->ctx, &last->result, -1);
+    }
+    if (end == JOB_OK && job_pause(job, REBUILD_POLL_US) == JOB_SIGNAL) {
+        end = job_fail(job, JOB_INTERRUPTED, "interrupted");
+    }
+    return end;
+}
+
 enum job_result rebuild_lock(struct job *job, const struct rebuild_options *options,
                              struct rebuild_result *result)
 {
     int64_t before = -1;
-    bool told = false;
+    bool told = false, wanting = false;
 
     for (;;) {
         struct last last;
         int64_t locked;
         enum job_result end = job_query_int(job, sql_rebuild_lock, NULL, 0, true, &locked);
         if (end == JOB_OK && locked) {
-            return take_over(job, before, result);
+            if (wanting) {
+                end = job_query(job, sql_rebuild_unwant, NULL, 0, true, NULL, NULL);
+            }
+            return end == JOB_OK ? take_over(job, before, result) : end;
         }
         if (end == JOB_OK) {
             end = read_last(job, &last);
@@ -94,21 +130,42 @@ enum job_result rebuild_lock(struct job *job, const struct rebuild_options *opti
         if (end != JOB_OK) {
             return end;
         }
-        const char *runner = last.running ? last.result.runner : "somebody who has just begun";
-        if (!options->wait) {
-            return job_fail(job, JOB_LATER, "a rebuild is being run by %s", runner);
-        }
         if (before < 0) {
             before = last.running ? last.run - 1 : last.run;
         }
-        if (last.running && !told && options->waiting != NULL) {
-            options->waiting(options->ctx, runner);
-            told = true;
-        }
-        if (job_pause(job, REBUILD_POLL_US) == JOB_SIGNAL) {
-            return job_fail(job, JOB_INTERRUPTED, "interrupted");
+        end = wait_for(job, options, &last, &told, &wanting);
+        if (end != JOB_OK) {
+            return end;
         }
     }
+}
+
+enum job_result rebuild_lock_for_era(struct job *job, uint64_t era, struct rebuild_result *result)
+{
+    struct last last = {0};
+    int64_t locked, wanted = 0;
+    enum job_result end = job_query_int(job, sql_rebuild_lock, NULL, 0, true, &locked);
+
+    if (end == JOB_OK && !locked) {
+        return job_fail(job, JOB_LATER, "another one is at it");
+    }
+    if (end == JOB_OK) {
+        end = job_query_int(job, sql_rebuild_wanted, NULL, 0, true, &wanted);
+    }
+    if (end == JOB_OK && !wanted) {
+        end = read_last(job, &last);
+    }
+    if (end == JOB_OK && last.running) {
+        return rebuild_record_end(job, last.run, &last.result, "failed");
+    }
+    if (end == JOB_OK && last.done && last.result.era >= era) {
+        *result = last.result;
+        result->joined = true;
+    }
+    if (end == JOB_OK && (wanted || result->joined)) {
+        end = rebuild_unlock(job);
+    }
+    return end == JOB_OK && wanted ? job_fail(job, JOB_LATER, "a rebuild takes over") : end;
 }
 
 enum job_result rebuild_unlock(struct job *job)

@@ -2,6 +2,7 @@
  * The walk of a rebuild: a few chunks are under way at once, each on its own way:
  *
  *     SLOT_FREE -> SLOT_PAGING     the store's next page: ids, and the rows as they are now
+ *               -> SLOT_READING    the rows of given ids, instead of a page (ops/warm.c)
  *               -> SLOT_WAITING    for trust in an era, which is asked for before every chunk
  *               -> SLOT_LOOKING    what the cache holds of them: right values are kept
  *               -> SLOT_REFILLING  the others, by rule T9 (ops/chunk.c)
@@ -10,6 +11,8 @@
  * A link that is lost, or an era that ends, takes a chunk back to SLOT_WAITING: it is looked at
  * again as a whole, and only counted when it is through. pump() moves everything on; it is the
  * condition that the job waits for, and so runs after every turn of the loop.
+ *
+ * A warming has one chunk under way, a small one, and rests between chunks.
  */
 #include "ops/rebuild_walk.h"
 
@@ -18,8 +21,10 @@
 #include "base/clock.h"
 #include "gen/sql.h"
 #include "ops/compare.h"
+#include "ops/warming.h"
 
 #define REBUILD_PATIENCE_US (INT64_C(60) * 1000 * 1000)
+#define WARMING_PATIENCE_US (INT64_C(5) * 1000 * 1000) /* others may be able to go on */
 #define REBUILD_RETRY_US (100 * 1000) /* before a chunk is tried again */
 #define REBUILD_RECORD_US (1000 * 1000)
 #define REBUILD_BROKEN_MAX 10       /* errors of the cache in a row */
@@ -58,6 +63,16 @@ static void slot_through(struct slot *slot, size_t written)
     slot->step = SLOT_FREE;
     r->broken = 0;
     r->moved_us = clock_boot_us();
+    if (r->warming != NULL) {
+        int64_t rest_us = throttle_rest(&r->warming->throttle, r->moved_us - slot->began_us);
+        if (r->next_page_us < r->moved_us + rest_us) {
+            r->next_page_us = r->moved_us + rest_us;
+        }
+    }
+    if (slot->recent) {
+        r->result->written += written;
+        return;
+    }
     r->result->era = slot->era.id;
     r->result->accounts += known;
     if (written > known) {
@@ -82,9 +97,9 @@ static void on_refilled(struct chunk *chunk, enum chunk_end end)
 /*
  * Marks what has to be written; returns how many. A value of this era that is not the row's is
  * forced also where its version is higher: it may only be newer than our page, but it is the
- * store that says so.
+ * store that says so. A warming has nobody mended, and leaves it to its readers.
  */
-static size_t mark(struct chunk *chunk, uint64_t era)
+static size_t mark(struct chunk *chunk, uint64_t era, bool warming)
 {
     size_t count = 0;
 
@@ -96,6 +111,7 @@ static size_t mark(struct chunk *chunk, uint64_t era)
                          ? compare_states_equal(&value->state, &chunk->rows[i])
                          : value->kind == CACHE_NEGATIVE && !exists;
 
+        right = right || (warming && value->kind != CACHE_POISON);
         chunk->refill[i] = live ? !right : exists && value->kind != CACHE_TOKEN;
         chunk->force[i] = live && !right;
         count += chunk->refill[i];
@@ -109,7 +125,12 @@ static void on_looked(struct chunk *chunk, enum chunk_end end)
     struct rebuild *r = slot->rebuild;
     bool same_era = strcmp(chunk->stamp, slot->era.stamp) == 0;
 
-    r->slow = clock_boot_us() - slot->looked_at_us > REBUILD_SLOW_US;
+    int64_t took_us = clock_boot_us() - slot->looked_at_us;
+
+    r->slow = took_us > REBUILD_SLOW_US;
+    if (r->warming != NULL) {
+        throttle_observe(&r->warming->throttle, THROTTLE_CACHE, took_us);
+    }
     if (end == CHUNK_DONE && !same_era && !r->options->dry_run) {
         job_suspect(r->job, slot->era.id); /* flushed or rewound: FENCE */
         end = CHUNK_AGAIN;
@@ -118,7 +139,7 @@ static void on_looked(struct chunk *chunk, enum chunk_end end)
         slot_again(slot, end);
         return;
     }
-    size_t wanting = mark(chunk, same_era ? slot->era.id : 0);
+    size_t wanting = mark(chunk, same_era ? slot->era.id : 0, r->warming != NULL);
     if (wanting == 0 || r->options->dry_run) {
         slot_through(slot, wanting);
         return;
@@ -138,6 +159,9 @@ static void slot_look(struct slot *slot, int64_t now_us)
         slot->era = r->dry_era;
     } else if (!job_trusts(r->job, &slot->era)) {
         return;
+    } else if (r->warming != NULL && slot->era.id != r->warming->options->era) {
+        end_with(r, job_fail(r->job, JOB_LATER, "the era is over"));
+        return;
     }
     slot->step = SLOT_LOOKING;
     slot->looked_at_us = now_us;
@@ -154,6 +178,7 @@ static void on_page(void *arg, enum store_status status, const struct store_erro
 
     r->at_store = false;
     slot->step = SLOT_FREE;
+    slot->recent = false;
     if (status == STORE_REFUSED) {
         end_with(r, job_fail(r->job, JOB_FAILED, "PostgreSQL: %s", error->text));
     }
@@ -162,6 +187,9 @@ static void on_page(void *arg, enum store_status status, const struct store_erro
         return;
     }
     r->moved_us = clock_boot_us();
+    if (r->warming != NULL) {
+        throttle_observe(&r->warming->throttle, THROTTLE_STORE, r->moved_us - slot->began_us);
+    }
     r->end = page->count == 0;
     if (page->count == 0) {
         return;
@@ -175,12 +203,23 @@ static void on_page(void *arg, enum store_status status, const struct store_erro
     slot->step = SLOT_WAITING;
 }
 
+/* The rows of accounts that changed last. Where they cannot be read, the pages come by them. */
+static void on_rows(struct chunk *chunk, enum chunk_end end)
+{
+    struct slot *slot = chunk->owner;
+
+    slot->step = end == CHUNK_DONE ? SLOT_WAITING : SLOT_FREE;
+    slot->recent = true;
+    slot->retry_at_us = 0;
+}
+
 static int page_size(const struct rebuild *r)
 {
-    int64_t quarter_second = r->options->rate / 4;
+    int64_t quarter_second = r->rate / 4;
+    int most = r->warming != NULL ? WARMING_CHUNK_MAX : CHUNK_ACCOUNTS_MAX;
 
-    if (r->options->rate == 0 || quarter_second > CHUNK_ACCOUNTS_MAX) {
-        return CHUNK_ACCOUNTS_MAX;
+    if (r->rate == 0 || quarter_second > most) {
+        return most;
     }
     return quarter_second > 0 ? (int)quarter_second : 1;
 }
@@ -189,18 +228,29 @@ static void start_page(struct rebuild *r, int64_t now_us)
 {
     struct slot *free_slot = NULL;
     int busy = 0, size = page_size(r);
+    bool alone = r->slow || r->warming != NULL;
 
     for (size_t i = 0; i < REBUILD_SLOTS; i++) {
         busy += r->slots[i].step != SLOT_FREE;
         free_slot = r->slots[i].step == SLOT_FREE ? &r->slots[i] : free_slot;
     }
-    if (free_slot == NULL || (r->slow && busy > 0) || now_us < r->next_page_us) {
+    if (free_slot == NULL || (alone && busy > 0)) {
         return;
     }
-    if (r->options->rate > 0) {
+    if (now_us < r->next_page_us) {
+        job_turn_by(r->job, r->next_page_us);
+        return;
+    }
+    if (r->rate > 0) {
         /* From the last due time, so that the average holds; not from long ago, after a pause. */
         int64_t from_us = now_us - r->next_page_us < 1000000 ? r->next_page_us : now_us;
-        r->next_page_us = from_us + (int64_t)size * 1000000 / r->options->rate;
+        r->next_page_us = from_us + (int64_t)size * 1000000 / r->rate;
+    }
+    free_slot->began_us = now_us;
+    if (r->warming != NULL && warming_take_recent(r->warming, free_slot->chunk, (size_t)size)) {
+        free_slot->step = SLOT_READING;
+        chunk_read(free_slot->chunk, on_rows);
+        return;
     }
     r->at_store = true;
     free_slot->step = SLOT_PAGING;
@@ -209,13 +259,29 @@ static void start_page(struct rebuild *r, int64_t now_us)
 
 /* --- the whole --------------------------------------------------------------------------------*/
 
+static void on_wanted(void *arg, enum store_status status, const struct store_error *error,
+                      const struct store_rows *rows)
+{
+    struct rebuild *r = arg;
+
+    (void)error;
+    r->at_store = false;
+    if (status == STORE_OK && strcmp(rows->value(rows, 0, 0), "t") == 0) {
+        end_with(r, job_fail(r->job, JOB_LATER, "a rebuild takes over"));
+    }
+}
+
 static void on_recorded(void *arg, enum store_status status, const struct store_error *error,
                         const struct store_rows *rows)
 {
     struct rebuild *r = arg;
 
-    (void)status, (void)error, (void)rows; /* progress only: the end is recorded for certain */
+    (void)error, (void)rows; /* progress only: the end is recorded for certain */
     r->at_store = false;
+    if (r->warming != NULL && status == STORE_OK) {
+        r->at_store = true;
+        store_query(r->job->store, sql_rebuild_wanted, NULL, 0, 0, on_wanted, r);
+    }
 }
 
 static void record_progress(struct rebuild *r, int64_t now_us)
@@ -245,11 +311,11 @@ static void give_up(struct rebuild *r)
 static bool is_idle(void *arg)
 {
     const struct rebuild *r = arg;
-    bool idle = !r->at_store;
+    bool idle = !r->at_store && (r->warming == NULL || !r->warming->asking);
 
     for (size_t i = 0; i < REBUILD_SLOTS; i++) {
         enum slot_step step = r->slots[i].step;
-        idle = idle && step != SLOT_LOOKING && step != SLOT_REFILLING;
+        idle = idle && (step == SLOT_FREE || step == SLOT_WAITING || step == SLOT_PAGING);
     }
     return idle;
 }
@@ -264,36 +330,67 @@ static void show(struct rebuild *r, int64_t now_us)
     }
 }
 
+/* Whether a warming rests now, or is over. */
+static bool check_warming(struct rebuild *r, int64_t now_us)
+{
+    bool rests = false;
+
+    if (r->warming != NULL && !r->over) {
+        enum job_result end = warming_check(r->warming, now_us, &r->rate, &rests);
+        if (end != JOB_OK || r->warming->full) {
+            end_with(r, end);
+        }
+    }
+    return rests || r->over;
+}
+
 static bool pump(void *arg)
 {
     struct rebuild *r = arg;
     int64_t now_us = clock_boot_us();
-    bool waiting = false;
+    int64_t patience_us = r->warming != NULL ? WARMING_PATIENCE_US : REBUILD_PATIENCE_US;
+    bool waiting = false, rests = check_warming(r, now_us);
 
     for (size_t i = 0; i < REBUILD_SLOTS && !r->over; i++) {
-        if (r->slots[i].step == SLOT_WAITING) {
+        if (r->slots[i].step == SLOT_WAITING && !rests) {
             slot_look(&r->slots[i], now_us);
         }
         waiting = waiting || r->slots[i].step == SLOT_WAITING;
     }
     if (!r->over && r->run != 0 && r->job->store_downs != r->lock_downs) {
-        end_with(r, JOB_LATER); /* the lock went with the session: another one may run by now */
+        /* The lock went with the session: another one may run by now. */
+        end_with(r, job_fail(r->job, JOB_LATER, "the connection that held the lock was lost"));
     }
     if (!r->over && !r->at_store && store_link_ready(r->job->store)) {
         if (r->run != 0 && now_us - r->recorded_us >= REBUILD_RECORD_US) {
             record_progress(r, now_us);
-        } else if (!r->end) {
+        } else if (!r->end && !rests) {
             start_page(r, now_us);
         }
     }
     if (!r->over && r->end && !waiting && is_idle(r)) {
         end_with(r, JOB_OK);
     }
-    if (!r->over && now_us - r->moved_us > REBUILD_PATIENCE_US) {
+    if (!r->over && now_us - r->moved_us > patience_us) {
         give_up(r);
     }
     show(r, now_us);
     return r->over;
+}
+
+void rebuild_slots_create(struct rebuild *r)
+{
+    for (size_t i = 0; i < REBUILD_SLOTS; i++) {
+        r->slots[i].rebuild = r;
+        r->slots[i].chunk = chunk_create(r->job, &r->slots[i]);
+    }
+}
+
+void rebuild_slots_free(struct rebuild *r)
+{
+    for (size_t i = 0; i < REBUILD_SLOTS; i++) {
+        chunk_free(r->slots[i].chunk);
+    }
 }
 
 enum job_result rebuild_walk(struct rebuild *r)

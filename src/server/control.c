@@ -91,6 +91,7 @@ static void control_show(struct control *control)
 
     trust_status(control->trust, &trust);
     board_put_trust(control->options.board, &trust);
+    control->options.trust_shown(control->options.ctx, &trust);
     control_close_gap(control, &trust);
 }
 

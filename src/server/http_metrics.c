@@ -44,6 +44,25 @@ static void show_trust(const struct trust_status *trust, struct buffer *out)
     buffer_printf(out, "ballast_eras_total{event=\"adopted\"} %" PRIu64 "\n", trust->adopted);
 }
 
+static void show_warmer(struct server *server, struct buffer *out)
+{
+    struct warmer_status warmer;
+
+    server_warmer_status(server, &warmer);
+    gauge(out, "warm_running", "1 while this daemon fills the cache in the background.",
+          warmer.running);
+    gauge(out, "warm_accounts", "Accounts of the present era that this daemon has gone through.",
+          (double)warmer.accounts);
+    gauge(out, "warm_accounts_estimate", "About how many there are in all; 0 where not known.",
+          (double)warmer.estimate);
+    counter(out, "warm_values_written_total", "Values that this daemon's warmings wrote.",
+            warmer.written);
+    family(out, "warm_runs_total", "counter", "Warmings by this daemon, by their end.");
+    buffer_printf(out, "ballast_warm_runs_total{end=\"done\"} %" PRIu64 "\n", warmer.done);
+    buffer_printf(out, "ballast_warm_runs_total{end=\"stopped\"} %" PRIu64 "\n", warmer.stopped);
+    buffer_printf(out, "ballast_warm_runs_total{end=\"failed\"} %" PRIu64 "\n", warmer.failed);
+}
+
 void page_metrics(struct server *server, struct buffer *out)
 {
     struct control_status control;
@@ -51,6 +70,7 @@ void page_metrics(struct server *server, struct buffer *out)
     metrics_render_prometheus(server->metrics, server->worker_count, out);
     control_status(server->control, &control);
     show_trust(&control.trust, out);
+    show_warmer(server, out);
     gauge(out, "control_store_up", "1 while the control thread has a connection to the store.",
           control.store_up);
     gauge(out, "control_cache_up", "1 while the control thread has a verified cache connection.",

@@ -66,6 +66,21 @@ static void trust_json(struct json *json, const struct control_status *control)
     json_inner(json, "trust", &text, '}');
 }
 
+static void warmer_json(struct server *server, struct json *json)
+{
+    struct buffer text = BUFFER_EMPTY;
+    struct json inner = {&text};
+    struct warmer_status warmer;
+
+    server_warmer_status(server, &warmer);
+    buffer_printf(&text, "{\"warming\":%s", warmer.running ? "true" : "false");
+    json_int(&inner, "accounts", (int64_t)warmer.accounts);
+    json_int(&inner, "accounts_about", (int64_t)warmer.estimate);
+    json_int(&inner, "percent", warmer.percent);
+    json_int(&inner, "written", (int64_t)warmer.written);
+    json_inner(json, "warm", &text, '}');
+}
+
 static void worker_json(struct server *server, int index, struct buffer *out)
 {
     struct engine_status status;
@@ -124,6 +139,7 @@ void page_status_json(struct server *server, struct buffer *out)
     ability_json(&json, &readiness.writes);
     ability_json(&json, &readiness.cache);
     trust_json(&json, &control);
+    warmer_json(server, &json);
 
     buffer_append_byte(&text, '[');
     for (int i = 0; i < server->worker_count; i++) {
@@ -171,9 +187,11 @@ static void ability_html(const struct ability *ability, struct buffer *out)
     buffer_append_text(out, "\n");
 }
 
-static void trust_html(const struct control_status *control, struct buffer *out)
+static void trust_html(struct server *server, const struct control_status *control,
+                       struct buffer *out)
 {
     const struct trust_status *trust = &control->trust;
+    struct warmer_status warmer;
 
     buffer_printf(out,
                   "<h2>Trust in the cache</h2>\n<table>\n<tr><th scope=row>phase<td>%s\n"
@@ -182,7 +200,9 @@ static void trust_html(const struct control_status *control, struct buffer *out)
                   trust_phase_name(trust->phase), trust->era, (long long)lease_left_ms(trust),
                   trust->leases);
     html_text(out, trust->why);
-    buffer_append_text(out, "\n</table>\n");
+    server_warmer_status(server, &warmer);
+    buffer_printf(out, "\n<tr><th scope=row>warm<td>%d %%%s\n</table>\n", warmer.percent,
+                  warmer.running ? ", being filled" : "");
 }
 
 static void workers_html(struct server *server, struct buffer *out)
@@ -268,7 +288,7 @@ void page_status_html(struct server *server, struct buffer *out)
     ability_html(&readiness.writes, out);
     ability_html(&readiness.cache, out);
     buffer_append_text(out, "</table>\n");
-    trust_html(&control, out);
+    trust_html(server, &control, out);
     workers_html(server, out);
     buffer_append_text(out, "<details>\n<summary>Counters</summary>\n<table>\n");
     metrics_each(total, metric_html, out);

@@ -179,6 +179,12 @@ static void show_trust(const struct info *info)
     line_count(info, "eras_closed", trust.closed);
     line_count(info, "eras_adopted", trust.adopted);
     line_count(info, "leases", trust.leases);
+
+    struct warmer_status warmer;
+    server_warmer_status(info->server, &warmer);
+    line(info, "warming", "%s", warmer.running ? "yes" : "no");
+    line_count(info, "warmed_accounts", warmer.accounts);
+    line(info, "warm_percent", "%d", warmer.percent);
 }
 
 static void show_commands(const struct info *info)

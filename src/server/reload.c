@@ -1,6 +1,7 @@
 /*
  * SIGHUP. A struct config never changes: a reload makes another one, the workers take it over
- * between turns, and the old one is freed when the last of them has.
+ * between turns and the warmer at its next look, and the old one is freed when the last of them
+ * has let go of it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -40,12 +41,16 @@ void server_reload(struct server *server)
     for (int i = 0; i < server->worker_count; i++) {
         worker_offer_config(server->workers[i], fresh);
     }
+    warmer_offer_config(server->warmer, fresh);
     log_info("config-reloaded", "file=%s needs_restart=%s", LOG_VALUE(fresh->path),
              LOG_VALUE(pending));
 }
 
 static bool server_config_is_used(const struct server *server, const struct config *config)
 {
+    if (warmer_holds_config(server->warmer, config)) {
+        return true;
+    }
     for (int i = 0; i < server->worker_count; i++) {
         if (worker_holds_config(server->workers[i], config)) {
             return true;

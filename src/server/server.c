@@ -3,6 +3,7 @@
  *
  *   main thread     control: trust machine, journal notices, HTTP, signals
  *   worker threads  listeners, sessions, engine, links (server/worker.c)
+ *   warmer thread   fills the cache of a new era in the background (server/warmer.c)
  *   log thread      base/log.c
  *
  * What they share: the trust view, the board, the metrics (each written by one worker), and the
@@ -67,6 +68,11 @@ void server_trust_status(struct server *server, struct trust_status *status)
     board_read_trust(server->board, status);
 }
 
+void server_warmer_status(struct server *server, struct warmer_status *status)
+{
+    warmer_status(server->warmer, status);
+}
+
 void server_engine_status(struct server *server, int worker, struct engine_status *status)
 {
     board_read_engine(server->board, worker, status);
@@ -108,6 +114,15 @@ static void server_needs_operator(void *ctx, const char *why)
         snprintf(next, sizeof next, "ballast%s%s migrate", file[0] != '\0' ? " -c " : "", file);
         server_complain(server, "store-needs-operator", why, next);
         server_stop(server, "store-needs-operator", SERVER_EXIT_CONFIG);
+    }
+}
+
+static void server_trust_shown(void *ctx, const struct trust_status *trust)
+{
+    struct server *server = ctx;
+
+    if (server->warmer != NULL) {
+        warmer_note_trust(server->warmer, trust);
     }
 }
 
@@ -287,6 +302,7 @@ static void server_make_control(struct server *server)
         .workers = server->workers,
         .worker_count = server->worker_count,
         .needs_operator = server_needs_operator,
+        .trust_shown = server_trust_shown,
         .ctx = server,
     };
     server->control = control_create(server->base, &options);
@@ -297,6 +313,7 @@ static void server_serve(struct server *server, const char *listening)
     log_info("start", "version=%s pid=%d workers=%d config=%s listen=%s", BALLAST_VERSION,
              (int)getpid(), server->worker_count, LOG_VALUE(server->config->path),
              LOG_VALUE(listening));
+    server->warmer = warmer_create(server->config, server->view);
     server_make_control(server);
     for (int i = 0; i < server->worker_count; i++) {
         worker_start(server->workers[i]);
@@ -312,6 +329,8 @@ static void server_serve(struct server *server, const char *listening)
 static void server_take_apart(struct server *server)
 {
     http_free(server->http);
+    warmer_free(server->warmer); /* it may wake the control thread's loop */
+    server->warmer = NULL;
     control_free(server->control);
     server->control = NULL;
     for (int i = 0; i < server->worker_count; i++) {

@@ -77,6 +77,7 @@ void server_stop(struct server *server, const char *reason, int exit_status)
     server->exit_status = exit_status;
     log_info("stopping", "reason=%s", reason);
     notify_manager("STOPPING=1");
+    warmer_stop(server->warmer);
     for (int i = 0; i < server->worker_count; i++) {
         worker_stop(server->workers[i], deadline_us);
     }
