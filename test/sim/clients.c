@@ -282,11 +282,6 @@ static void submit(void *object, uint64_t arg)
 
 /* --- at the client ----------------------------------------------------------------------------*/
 
-static int any_account(void)
-{
-    return (int)sim_below((uint32_t)world.account_count);
-}
-
 static void choose_reads(struct client *client)
 {
     struct request *request = &client->request;

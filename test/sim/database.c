@@ -360,6 +360,10 @@ int64_t statement_is_late(const struct statement *statement)
     bool trouble = statement->kind >= STATEMENT_RENEW ? world.lease_trouble
                    : statement->kind == STATEMENT_POST ? false
                                                        : world.read_trouble;
+    const struct store_link *link = statement->link;
+    if (link != NULL && store_link_is_far(link) && sim_chance(400000)) {
+        return sim_between(10 * MS, 900 * MS);
+    }
     if (world.storm && trouble && sim_chance(30000)) {
         fault_count(FAULT_STORE_LATE);
     } else if (!fault_strikes(FAULT_STORE_LATE)) {
@@ -459,6 +463,7 @@ static void commit(struct statement *statement)
     default:
         if (statement->effect) {
             db.era = (struct era_row){statement->era, db.timeline};
+            db_take_snapshot();
             notify_era();
         }
     }
@@ -634,8 +639,12 @@ void db_crash(int64_t for_us)
     store_links_cut(NULL);
 }
 
+/* What a failover may fall back to: always an era that is open, so that it forgets the close. */
 void db_take_snapshot(void)
 {
+    if (db.era.era.state != ERA_OPEN) {
+        return;
+    }
     db.old_era = db.era;
     memcpy(db.old_leases, db.leases, sizeof db.leases);
     db.old_lease_count = db.lease_count;

@@ -114,6 +114,7 @@ uint64_t db_version(int account);
 /* fake_store.c */
 struct statement *statement_new(enum statement_kind kind);
 void statement_release(struct statement *statement);
+bool store_link_is_far(const struct store_link *link);
 /* 0, or by how much this step is delayed. */
 int64_t statement_is_late(const struct statement *statement);
 void statement_answer(struct statement *statement, enum store_status status);

@@ -24,7 +24,7 @@ int64_t clock_boot_us(void)
 {
     struct process *process = world.running;
     assert(process != NULL);
-    if (world.storm && world.rate[FAULT_STALL] > 0 && process->ahead_us == 0 &&
+    if (world.rate[FAULT_STALL] > 0 && process->trust != NULL && process->ahead_us == 0 &&
         fault_strikes(FAULT_STALL)) {
         process->ahead_us = sim_chance(500000) ? sim_between(1, 50 * MS)
                                                : sim_between(50 * MS, 2500 * MS);

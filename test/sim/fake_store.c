@@ -200,6 +200,11 @@ static void watch_deadline(void *object, uint64_t arg)
     }
 }
 
+bool store_link_is_far(const struct store_link *link)
+{
+    return link->process->store_far_until > world.now;
+}
+
 /* --- sending ----------------------------------------------------------------------------------*/
 
 static void arrive(void *object, uint64_t arg)

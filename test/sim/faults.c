@@ -33,11 +33,6 @@ const char *fault_word(enum fault fault)
 
 /* --- the faults that come by themselves -------------------------------------------------------*/
 
-static int any_account(void)
-{
-    return (int)sim_below((uint32_t)world.account_count);
-}
-
 static int any_node(void)
 {
     return redis_nodes[1 - redis_address()].up && sim_chance(300000) ? 1 - redis_address()
@@ -146,6 +141,14 @@ static void store_away(void)
     }
 }
 
+static void store_far(void)
+{
+    struct process *process = any_process();
+    if (process != NULL) {
+        process->store_far_until = world.now + sim_between(300 * MS, 3 * SECOND);
+    }
+}
+
 static void slow_store(void)
 {
     db_set_slow(sim_between(50 * MS, SECOND));
@@ -234,6 +237,7 @@ static const struct fault_row rows[FAULT_COUNT] = {
     [FAULT_STORE_LATE] = {"", 40, 200, 20000, NULL},
     [FAULT_STORE_CRASH] = {"", 15, 2000, 6000, crash_store},
     [FAULT_STORE_AWAY] = {"", 20, 800, 4000, store_away},
+    [FAULT_STORE_FAR] = {"", 30, 400, 3000, store_far},
     [FAULT_STORE_SLOW] = {"", 25, 400, 3000, slow_store},
     [FAULT_STORE_TRANSIENT] = {"", 25, 100, 20000, NULL},
     [FAULT_STORE_READONLY] = {"", 10, 1000, 5000, readonly_store},
@@ -315,7 +319,7 @@ void faults_end(void)
     for (int i = 0; i < daemon_count; i++) {
         if (daemons[i] != NULL) {
             daemons[i]->cache_slow_until = daemons[i]->cache_away_until = 0;
-            daemons[i]->store_away_until = 0;
+            daemons[i]->store_away_until = daemons[i]->store_far_until = 0;
         }
     }
 }

@@ -124,6 +124,7 @@ static void run_seed(uint64_t seed)
     trace_clear();
     checker_begin();
     world.account_count = (int)sim_between(2, ACCOUNTS_MAX);
+    world.skewed = sim_chance(500000);
     daemon_count = (int)sim_between(2, DAEMONS_MAX);
     redis_begin();
     db_begin();

@@ -370,6 +370,9 @@ void process_start(int slot)
     process->clock_base_us = sim_between(1, 1000) * SECOND;
     process->clock_drift_ppm = sim_between(-45000, 45000);
     process->cache_target = redis_address();
+    if (world.storm && world.lease_trouble && sim_chance(400000)) {
+        process->store_far_until = world.now + sim_between(100 * MS, SECOND);
+    }
     snprintf(process->name, sizeof process->name, "d%d.%llu", slot,
              (unsigned long long)++processes_started);
     world.running = process;

@@ -46,7 +46,7 @@ struct process {
     bool wake_due;
     uint64_t trust_timer;
     int cache_target; /* the Redis that its address leads to */
-    int64_t cache_slow_until, cache_away_until, store_away_until;
+    int64_t cache_slow_until, cache_away_until, store_away_until, store_far_until;
     struct worker workers[WORKERS_MAX];
     int worker_count;
 };

@@ -228,6 +228,12 @@ void account_name(struct account_id *id, int account)
     id->bytes[2] = (char)('0' + account % 10);
 }
 
+int any_account(void)
+{
+    return (int)sim_below(world.skewed ? 1 + sim_below((uint32_t)world.account_count)
+                                       : (uint32_t)world.account_count);
+}
+
 int account_of(const struct account_id *id)
 {
     if (id->bytes[0] == '@') {

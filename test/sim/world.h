@@ -18,7 +18,7 @@
 #define MS INT64_C(1000)
 #define SECOND INT64_C(1000000)
 
-#define ACCOUNTS_MAX 12  /* few, so that everything meets on them */
+#define ACCOUNTS_MAX 24  /* few, so that everything meets on them */
 #define DAEMONS_MAX 4    /* running at a time; a restarted one is another process in its slot */
 #define SIM_ENTRIES_MAX 32
 
@@ -45,6 +45,7 @@ struct process;
     X(STORE_LATE, "store-late-backend")                                                            \
     X(STORE_CRASH, "store-crash")                                                                  \
     X(STORE_AWAY, "store-away")                                                                    \
+    X(STORE_FAR, "store-far-away")                                                                 \
     X(STORE_SLOW, "store-slow")                                                                    \
     X(STORE_TRANSIENT, "store-rolled-back")                                                        \
     X(STORE_READONLY, "store-read-only")                                                           \
@@ -71,6 +72,7 @@ struct world {
     struct process *running;
     uint64_t steps;
     int account_count;
+    bool skewed;                   /* some accounts are asked for more often than others */
     bool storm;                    /* faults are on */
     bool lease_trouble;            /* and meet the statements of the trust protocol above all */
     bool read_trouble;             /* and reads of the store */
@@ -115,6 +117,8 @@ bool fault_strikes(enum fault fault);
 /* --- accounts ---------------------------------------------------------------------------------*/
 
 void account_name(struct account_id *id, int account);
+/* Low numbers are the busier ones: what happens next to an account differs. */
+int any_account(void);
 int account_of(const struct account_id *id); /* -1: a system account */
 
 #endif
