@@ -159,6 +159,9 @@ struct engine {
 
 void engine_ask_flush(struct engine *engine);
 void engine_ask_timer(struct engine *engine);
+/* True where reads need not wait for the store any longer: it has been away for longer than a
+ * restart takes, or this daemon stands aside. */
+bool engine_store_is_gone(const struct engine *engine, int64_t now);
 /* Gives work to every idle reading link. */
 void engine_feed_readers(struct engine *engine);
 

@@ -18,6 +18,9 @@ struct trust_options {
     const char *daemon; /* unique for each process start; copied */
     const char *incarnation;
     int64_t lease_us; /* L; W is 1.1 L */
+    /* Cut off from Redis for L: give the lease up and refuse every request, so that the other
+     * daemons keep the cache. Else this daemon keeps the era drained, and all answer from SQL. */
+    bool stand_aside;
 };
 
 struct trust_hooks {
@@ -33,7 +36,8 @@ enum trust_phase {
     TRUST_JOINING,   /* an era is open, the lease on it is being taken */
     TRUST_ELSEWHERE, /* an era is open on a Redis that is not ours */
     TRUST_CLOSING,   /* an era is closing: waiting for leases (T4) */
-    TRUST_DRAINED    /* no era: everything is answered from the store; opening when agreed (T5) */
+    TRUST_DRAINED,   /* no era: everything is answered from the store; opening when agreed (T5) */
+    TRUST_ASIDE      /* cut off from Redis, and told to refuse rather than to hold the others up */
 };
 
 struct trust_status {

@@ -64,6 +64,9 @@ bool trust_view_fence_done(struct trust_view *view, uint64_t ticket);
  */
 bool trust_view_fence_returned(struct trust_view *view, uint64_t ticket);
 
+/* True while this daemon stands aside: every request is to be refused. */
+bool trust_view_is_aside(struct trust_view *view);
+
 /* A surprise under that era (stamp gone, replica, other replid): close it if it is still open. */
 void trust_view_suspect(struct trust_view *view, uint64_t era);
 
@@ -79,6 +82,7 @@ uint64_t trust_view_fences_requested(struct trust_view *view);
 void trust_view_complete_fences(struct trust_view *view, uint64_t ticket);
 /* Every ticket up to this one that is not done. After the grant that makes it worth while. */
 void trust_view_return_fences(struct trust_view *view, uint64_t ticket);
+void trust_view_set_aside(struct trust_view *view, bool aside);
 /* The highest era reported as suspect so far. */
 uint64_t trust_view_suspected(struct trust_view *view);
 /* True where every worker reports this very Redis. */

@@ -163,6 +163,13 @@ void engine_fences_done(struct engine *engine)
     ensure_fences_done(engine);
 }
 
+bool engine_store_is_gone(const struct engine *engine, int64_t now)
+{
+    return trust_view_is_aside(engine->view) ||
+           (engine->readers_down_us != 0 &&
+            now - engine->readers_down_us >= engine->options.grace_us);
+}
+
 /* --- links ------------------------------------------------------------------------------------*/
 
 void engine_feed_readers(struct engine *engine)

@@ -376,9 +376,7 @@ void fill_tick(struct engine *engine, int64_t now)
             expire_waiters(fill, now);
         }
     }
-    /* The store has been gone for longer than a restart takes, or time is up. */
-    bool gone =
-        engine->readers_down_us != 0 && now - engine->readers_down_us >= engine->options.grace_us;
+    bool gone = engine_store_is_gone(engine, now);
     struct read_queue late, rest;
     read_queue_init(&late);
     read_queue_init(&rest);

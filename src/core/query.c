@@ -229,7 +229,8 @@ static void system_read(void *arg, enum store_status status, const struct store_
 bool query_feed(struct engine *engine, struct store_link *link)
 {
     struct query_item *item = engine->query_first;
-    if (item == NULL || clock_boot_us() < engine->misses_pause_us) {
+    if (item == NULL || trust_view_is_aside(engine->view) ||
+        clock_boot_us() < engine->misses_pause_us) {
         return false;
     }
     struct query *query = pool_take(engine->queries);
@@ -273,8 +274,7 @@ void query_tick(struct engine *engine, int64_t now)
             finish(item, OUTCOME_UNAVAILABLE, "the store did not answer in time");
         }
     }
-    bool gone =
-        engine->readers_down_us != 0 && now - engine->readers_down_us >= engine->options.grace_us;
+    bool gone = engine_store_is_gone(engine, now);
     struct query_item *item = engine->query_first;
     engine->query_first = NULL;
     engine->query_end = &engine->query_first;

@@ -180,6 +180,13 @@ static struct lookup_batch *send_batch(struct engine *engine, struct read_queue 
     return batch;
 }
 
+static void refuse_all(struct engine *engine)
+{
+    for (struct read_item *item; (item = read_queue_pop(&engine->lookups)) != NULL;) {
+        read_finish(item, READ_UNAVAILABLE);
+    }
+}
+
 /* Reads that the cache must not answer go to the store without being looked up. */
 static void sort_out_fresh(struct engine *engine)
 {
@@ -202,6 +209,10 @@ static void sort_out_fresh(struct engine *engine)
 
 void read_send_lookups(struct engine *engine)
 {
+    if (trust_view_is_aside(engine->view)) {
+        refuse_all(engine);
+        return;
+    }
     if (engine->batches_in_flight >= LOOKUP_BATCHES_MAX) {
         return;
     }

@@ -38,96 +38,19 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mutant.h"
-#include "core/leases.h"
-#include "core/opening.h"
-#include "core/tickets.h"
+#include "core/trust_machine.h"
 
-#define POLL_US 25000      /* between looks at the leases while an era closes */
 #define JOIN_US 50000      /* that tickets against a new era wait for our lease on it */
 #define RETRY_US 100000    /* after a request that failed while the link stayed */
 #define SETTLED_US 5000000 /* an era that lasted so long forgives the ones before it */
 
-enum request {
-    REQUEST_NONE,
-    REQUEST_RENEW,
-    REQUEST_READ,
-    REQUEST_CLOSE,
-    REQUEST_DRAIN,
-    REQUEST_OPEN,
-    REQUEST_EXPEL,
-    REQUEST_LEAVE
-};
-
-struct trust {
-    struct store_link *store;
-    struct cache_link *cache;
-    struct trust_view *view;
-    struct trust_hooks hooks;
-    void *ctx;
-    char daemon[64];
-    char incarnation[40];
-    int64_t lease_us; /* L; W = 1.1 L covers clocks that differ by 4.7 % on each side */
-
-    /* the request on the link */
-    enum request request;
-    int64_t sent_us;
-    uint64_t seen_at_send;
-    struct cache_identity redis_at_send;
-
-    /* what the store last said */
-    bool row_known;
-    struct store_era row;
-    int64_t open_since_us;    /* first sight of row.id open */
-    int64_t closing_since_us; /* of row.id; T4's wait starts here */
-    bool fenced;              /* somebody took our lease over */
-    struct leases leases;
-
-    /* trust */
-    uint64_t granted;            /* 0: none */
-    char stamp[CACHE_STAMP_MAX]; /* of the era granted */
-    bool checking;               /* the stamp in Redis is being read */
-    int64_t valid_until_us;
-    uint64_t dropped; /* the highest era dropped: never trusted again */
-    int64_t renew_at_us;
-    struct cache_identity reported; /* in the last renewal that the store took */
-
-    struct tickets tickets; /* T7 c */
-    struct opening opening; /* T5 */
-    int64_t adopted_us;     /* when the present or last era was */
-
-    bool stopping;
-    bool gone; /* trust_free was called: the last callback under way frees it */
-    struct trust_status status;
-};
-
 static void run(struct trust *t);
-
-static const struct cache_identity no_redis;
-
-static bool same_redis(const struct cache_identity *a, const struct cache_identity *b)
-{
-    return strcmp(a->run_id, b->run_id) == 0 && strcmp(a->replid, b->replid) == 0;
-}
-
-static void set_redis(struct cache_identity *redis, const char *run_id, const char *replid)
-{
-    snprintf(redis->run_id, sizeof redis->run_id, "%s", run_id);
-    snprintf(redis->replid, sizeof redis->replid, "%s", replid);
-}
-
-/* The Redis that this whole daemon has verified: its control link and every worker's. Null else:
- * a daemon that is half cut off must not vote for an era that it could not publish in. */
-static struct cache_identity verified_redis(const struct trust *t)
-{
-    const struct cache_identity *own = cache_link_identity(t->cache);
-    return own != NULL && trust_view_all_on(t->view, own) ? *own : no_redis;
-}
 
 /* T5: the Redis that every live lease, ours included, has verified; NULL where they differ. */
 static const struct cache_identity *agreed_redis(const struct trust *t, int64_t now)
 {
-    struct cache_identity own = verified_redis(t);
-    bool agreed = own.run_id[0] != '\0' && same_redis(&own, &t->reported) &&
+    struct cache_identity own = trust_verified_redis(t);
+    bool agreed = own.run_id[0] != '\0' && trust_same_redis(&own, &t->reported) &&
                   leases_agree(&t->leases, &own, now);
     return agreed ? &t->reported : NULL;
 }
@@ -150,7 +73,7 @@ static void grant(struct trust *t, int64_t valid_until_us)
         struct trust_era era = {.id = t->row.id};
         opening_stamp(era.stamp, &t->row);
         memcpy(t->stamp, era.stamp, sizeof t->stamp);
-        set_redis(&era.redis, t->row.run_id, t->row.replid);
+        trust_set_redis(&era.redis, t->row.run_id, t->row.replid);
         trust_view_drop(t->view);
         trust_view_grant(t->view, &era, valid_until_us);
         t->granted = t->row.id;
@@ -286,7 +209,7 @@ static void send_renew(struct trust *t)
 {
     sending(t, REQUEST_RENEW);
     t->seen_at_send = t->dropped; /* T2: what was dropped before sending, nothing later */
-    t->redis_at_send = verified_redis(t);
+    t->redis_at_send = trust_verified_redis(t);
     store_lease_renew(t->store, t->daemon, t->incarnation, t->seen_at_send, t->redis_at_send.run_id,
                       t->redis_at_send.replid, renewed, t);
 }
@@ -377,6 +300,16 @@ static void left(void *arg, enum store_status status, const struct store_error *
     }
 }
 
+static void given_up(void *arg, enum store_status status, const struct store_error *error)
+{
+    struct trust *t = arg;
+    (void)error;
+    if (request_over(t, status)) {
+        t->lease_given_up = status == STORE_OK;
+        run(t);
+    }
+}
+
 /* --- T5: opening an era -----------------------------------------------------------------------*/
 
 static void consider_opening(struct trust *t, int64_t now)
@@ -407,14 +340,14 @@ static bool must_close(struct trust *t, int64_t now)
         return false;
     }
     struct cache_identity in_row;
-    set_redis(&in_row, t->row.run_id, t->row.replid);
+    trust_set_redis(&in_row, t->row.run_id, t->row.replid);
     const struct cache_identity *agreed = agreed_redis(t, now);
     /* An era up to the last one dropped is of no use to us: a close of ours is under way, or lost */
     return t->row.switched_off || (t->row.id <= t->dropped && !MUTANT(READOPT)) ||
            (tickets_wait_for(&t->tickets, t->row.id) && !is_joining(t, now)) ||
            trust_view_suspected(t->view) >= t->row.id ||
-           (agreed != NULL && !same_redis(agreed, &in_row)) ||
-           leases_silent(&t->leases, now) != NULL;
+           (agreed != NULL && !trust_same_redis(agreed, &in_row)) ||
+           (!t->aside && leases_silent(&t->leases, now) != NULL);
 }
 
 /* What T4 must not ask: a renewal may commit after the list of leases was read. */
@@ -443,12 +376,30 @@ static bool may_drain(const struct trust *t, int64_t now)
            (listed && (leases_have_seen(&t->leases, t->row.id) || MUTANT(NOTIFYSEEN)));
 }
 
+static void consider_standing_aside(struct trust *t, const struct cache_identity *verified,
+                                    int64_t now)
+{
+    if (verified->run_id[0] != '\0') {
+        t->cut_off_us = 0;
+    } else if (t->cut_off_us == 0) {
+        t->cut_off_us = now;
+    }
+    bool aside = t->stand_aside && t->cut_off_us != 0 && now - t->cut_off_us >= t->lease_us;
+    if (aside != t->aside) {
+        t->aside = aside;
+        t->lease_given_up = false;
+        t->renew_at_us = now;
+        drop(t, t->granted); /* before the lease goes: who waits for it must not be wrong */
+        trust_view_set_aside(t->view, aside);
+    }
+}
+
 static void start_next(struct trust *t, int64_t now)
 {
     if (t->request != REQUEST_NONE || !store_link_ready(t->store)) {
         return;
     }
-    const struct lease_peer *silent = leases_silent(&t->leases, now);
+    const struct lease_peer *silent = t->aside ? NULL : leases_silent(&t->leases, now);
     if (t->stopping) {
         sending(t, REQUEST_LEAVE);
         store_lease_drop(t->store, t->daemon, left, t);
@@ -456,7 +407,10 @@ static void start_next(struct trust *t, int64_t now)
         send_close(t);
     } else if (may_drain(t, now)) {
         send_drain(t);
-    } else if (now >= t->renew_at_us) {
+    } else if (t->aside && !t->lease_given_up) {
+        sending(t, REQUEST_GIVE_UP);
+        store_lease_drop(t->store, t->daemon, given_up, t);
+    } else if (now >= t->renew_at_us && !t->aside) {
         send_renew(t);
     } else if (silent != NULL && t->row_known && t->row.state == ERA_DRAINED) {
         send_expel(t, silent); /* before an era opens: it would be closed for each of them */
@@ -469,73 +423,18 @@ static void start_next(struct trust *t, int64_t now)
     }
 }
 
-static void update_phase(struct trust *t, int64_t now)
-{
-    enum trust_phase phase = TRUST_NO_STORE;
-    const char *why = "the store has not answered a renewal of the lease";
-    bool heard = t->row_known && store_link_is_up(t->store);
-    if (t->granted != 0 && now < t->valid_until_us) {
-        struct cache_identity in_row, own = verified_redis(t);
-        set_redis(&in_row, t->row.run_id, t->row.replid);
-        bool ours = same_redis(&own, &in_row);
-        phase = ours ? TRUST_TRUSTING : TRUST_ELSEWHERE;
-        why = ours ? "" : "the era is open on a Redis that this daemon is not connected to";
-    } else if (heard && (t->row.state == ERA_CLOSING || t->row.id <= t->dropped) &&
-               t->row.state != ERA_DRAINED) {
-        phase = TRUST_CLOSING;
-        why = "waiting until no daemon can trust the closing era";
-    } else if (heard && t->row.state == ERA_DRAINED) {
-        phase = TRUST_DRAINED;
-        why = t->row.switched_off          ? "switched off by an operator: ballast cache on"
-              : cache_link_is_up(t->cache) ? "waiting to open an era that all daemons agree on"
-                                           : "no Redis to open an era on";
-    } else if (heard && t->row.id > t->dropped && t->row.timeline_current && !t->fenced) {
-        phase = TRUST_JOINING;
-        why = "taking a lease on the open era";
-    } else if (heard) {
-        phase = TRUST_ELSEWHERE;
-        why = "the open era is not one that this daemon may trust";
-    }
-    if (phase != t->status.phase || t->status.since_us == 0) {
-        log_info("trust", "phase=%s era=%llu why=%s", trust_phase_name(phase),
-                 (unsigned long long)t->row.id, LOG_VALUE(why));
-        t->status.since_us = now;
-    }
-    t->status.phase = phase;
-    t->status.why = why;
-    t->status.era = t->row.id;
-    t->status.valid_until_us = t->valid_until_us;
-    t->status.leases = t->leases.count + 1;
-}
-
-static int64_t next_wake(const struct trust *t, int64_t now)
-{
-    int64_t at = t->renew_at_us;
-    if (t->row_known && t->row.state == ERA_CLOSING && at > now + POLL_US) {
-        at = now + POLL_US;
-    }
-    if (t->row_known && t->row.state == ERA_DRAINED && t->opening.stage == OPENING_IDLE &&
-        t->opening.not_before_us > now && t->opening.not_before_us < at) {
-        at = t->opening.not_before_us;
-    }
-    if (t->valid_until_us > now && t->valid_until_us < at) {
-        at = t->valid_until_us;
-    }
-    /* With a request under way, or the link down, its callback comes first. */
-    return at > now ? at : now + POLL_US;
-}
-
 /* Everything that happened is in the fields; now do what follows from them. */
 static void run(struct trust *t)
 {
     int64_t now = clock_boot_us();
-    struct cache_identity verified = verified_redis(t);
-    if (t->row_known && t->row.state == ERA_CLOSING && t->renew_at_us > now + POLL_US) {
-        t->renew_at_us = now + POLL_US;
+    struct cache_identity verified = trust_verified_redis(t);
+    if (t->row_known && t->row.state == ERA_CLOSING && t->renew_at_us > now + TRUST_POLL_US) {
+        t->renew_at_us = now + TRUST_POLL_US;
     }
-    if (!same_redis(&verified, &t->redis_at_send)) {
+    if (!trust_same_redis(&verified, &t->redis_at_send)) {
         t->renew_at_us = now; /* the others must hear of it before an era can open */
     }
+    consider_standing_aside(t, &verified, now);
     start_next(t, now);
     if (t->stopping && t->request == REQUEST_NONE) {
         t->hooks.stopped(t->ctx); /* the store is away: our row will be found silent */
@@ -544,8 +443,8 @@ static void run(struct trust *t)
     if (store_link_is_up(t->store) && cache_link_is_up(t->cache)) {
         consider_opening(t, now);
     }
-    update_phase(t, now);
-    t->hooks.need_timer(t->ctx, next_wake(t, now));
+    trust_update_phase(t, now);
+    t->hooks.need_timer(t->ctx, trust_next_wake(t, now));
 }
 
 static void opening_changed(void *ctx)
@@ -574,6 +473,7 @@ struct trust *trust_create(const struct trust_options *options, struct trust_vie
     snprintf(t->daemon, sizeof t->daemon, "%s", options->daemon);
     snprintf(t->incarnation, sizeof t->incarnation, "%s", options->incarnation);
     t->lease_us = options->lease_us;
+    t->stand_aside = options->stand_aside;
     t->leases.wait_us =
         MUTANT(SHORTWAIT) ? options->lease_us / 2 : options->lease_us + options->lease_us / 10;
     t->opening.cache = cache;
@@ -623,19 +523,4 @@ void trust_stop(struct trust *trust)
     trust->stopping = true;
     drop(trust, trust->granted);
     run(trust);
-}
-
-void trust_status(const struct trust *trust, struct trust_status *status)
-{
-    *status = trust->status;
-}
-
-const char *trust_phase_name(enum trust_phase phase)
-{
-    static const char *const names[] = {
-        [TRUST_NO_STORE] = "no-store",   [TRUST_TRUSTING] = "trusting", [TRUST_JOINING] = "joining",
-        [TRUST_ELSEWHERE] = "elsewhere", [TRUST_CLOSING] = "closing",   [TRUST_DRAINED] = "drained",
-    };
-    assert((unsigned)phase < sizeof names / sizeof names[0]);
-    return names[phase];
 }

@@ -27,6 +27,7 @@ struct trust_view {
     _Atomic uint64_t fences_done;
     _Atomic uint64_t fences_returned;
     _Atomic uint64_t suspected;
+    _Atomic bool aside;
 
     pthread_mutex_t lock; /* guards what follows */
     struct trust_era current;
@@ -153,6 +154,16 @@ void trust_view_return_fences(struct trust_view *view, uint64_t ticket)
         atomic_store_explicit(&view->fences_returned, ticket, memory_order_release);
         view->hooks.wake_workers(view->ctx);
     }
+}
+
+bool trust_view_is_aside(struct trust_view *view)
+{
+    return atomic_load_explicit(&view->aside, memory_order_relaxed);
+}
+
+void trust_view_set_aside(struct trust_view *view, bool aside)
+{
+    atomic_store_explicit(&view->aside, aside, memory_order_relaxed);
 }
 
 uint64_t trust_view_suspected(struct trust_view *view)

@@ -324,8 +324,29 @@ static struct commit *commit_new(struct engine *engine)
     return commit;
 }
 
+/* What has never been sent may be refused; what is in doubt has to be resolved all the same. */
+static void refuse_unsent(struct engine *engine)
+{
+    struct write_item **place = &engine->queue_first;
+    while (*place != NULL) {
+        struct write_item *item = *place;
+        if (item->sent) {
+            place = &item->next;
+            continue;
+        }
+        *place = item->next;
+        answer_as(engine, item, OUTCOME_UNAVAILABLE,
+                  "this daemon is cut off from Redis and stands aside for the others");
+        item_over(engine, item);
+    }
+    engine->queue_end = place;
+}
+
 void write_advance(struct engine *engine)
 {
+    if (trust_view_is_aside(engine->view)) {
+        refuse_unsent(engine);
+    }
     if (engine->closing || engine->writing || engine->queue_first == NULL ||
         !store_link_ready(engine->writer) || clock_boot_us() < engine->write_pause_us) {
         return;

@@ -286,6 +286,7 @@ struct control *control_create(struct event_base *base, const struct control_opt
         .daemon = control->daemon,
         .incarnation = control->daemon + strlen(control->daemon) - 16,
         .lease_us = control->lease_us,
+        .stand_aside = options->config->cache.when_cut_off == CONFIG_CUT_OFF_ASIDE,
     };
     control->trust = trust_create(&trust_options, options->view, control->store, control->cache,
                                   &trust_hooks, control);

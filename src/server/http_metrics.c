@@ -28,7 +28,7 @@ static void show_trust(const struct trust_status *trust, struct buffer *out)
     int64_t left_us = trust->valid_until_us - clock_boot_us();
 
     family(out, "trust_phase", "gauge", "1 for the phase that the trust machine is in.");
-    for (int phase = TRUST_NO_STORE; phase <= TRUST_DRAINED; phase++) {
+    for (int phase = TRUST_NO_STORE; phase <= TRUST_ASIDE; phase++) {
         buffer_printf(out, "ballast_trust_phase{phase=\"%s\"} %d\n",
                       trust_phase_name((enum trust_phase)phase), (int)trust->phase == phase);
     }
