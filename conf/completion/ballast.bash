@@ -3,7 +3,7 @@ _ballast() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} subcommand="" i
     local options="--config --json --quiet --help"
     local subcommands="migrate rebuild get history balanceat open credit debit transfer mtransfer
-        reverse setfloor close explain status era import reconcile"
+        reverse setfloor close explain status era import reconcile cache accept-timeline"
 
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -35,6 +35,7 @@ _ballast() {
             return
         fi
         ;;
+    cache) options+=" off on" ;;
     open) options+=" FLOOR" ;;
     credit) options+=" KEY FROM MEMO" ;;
     debit) options+=" KEY TO MEMO" ;;

@@ -55,10 +55,7 @@
     X(cache_failed, "cache_lookups", "result=\"failed\"", "")                                      \
     X(cache_untrusted, "cache_lookups", "result=\"untrusted\"", "")                                \
     X(cache_batches, "cache_batches", "", "Batches of lookups sent to the cache.")                 \
-    X(cache_voided, "cache_voided", "", "Batches voided by the standing WATCH.")                   \
-    X(cache_timeouts, "cache_timeouts", "", "Deadlines of the cache that passed.")                 \
-    X(cache_connects, "cache_connects", "result=\"ok\"", "Connects to the cache.")                 \
-    X(cache_connects_failed, "cache_connects", "result=\"failed\"", "")                            \
+    X(cache_connects, "cache_connects", "", "Verified connections to the cache.")                  \
     X(cache_disconnects, "cache_disconnects", "", "Connections to the cache that were lost.")      \
     X(publishes_ok, "publishes", "result=\"ok\"",                                                  \
       "Publishes of batches to the cache, by what became of them.")                                \
@@ -67,16 +64,14 @@
     X(fills_ok, "fills", "result=\"ok\"", "Accounts filled into the cache, by outcome.")           \
     X(fills_lost, "fills", "result=\"lost\"", "")                                                  \
     X(fills_failed, "fills", "result=\"failed\"", "")                                              \
-    X(fences, "fences", "", "Eras closed because a publish could not be confirmed.")               \
-    X(eras_opened, "eras_opened", "", "Eras that this daemon opened.")                             \
+    X(fences, "fences", "", "Commits and reads that waited for the end of an era (T7 c).")         \
     X(store_reads, "store_reads", "", "Accounts read from the store.")                             \
     X(store_read_batches, "store_read_batches", "", "Statements that read accounts.")              \
     X(store_reads_joined, "store_reads_joined", "",                                                \
       "Reads that joined one of the same account already waiting (single flight).")                \
     X(store_answers, "store_answers", "", "Reads answered from the store.")                        \
     X(stale_answers, "stale_answers", "", "Reads answered with a value marked stale.")             \
-    X(store_connects, "store_connects", "result=\"ok\"", "Connects to the store.")                 \
-    X(store_connects_failed, "store_connects", "result=\"failed\"", "")                            \
+    X(store_connects, "store_connects", "", "Connections to the store that came up.")              \
     X(store_disconnects, "store_disconnects", "", "Connections to the store that were lost.")      \
     X(commits, "commits", "result=\"ok\"", "Batches of mutations, by what became of the commit.")  \
     X(commits_failed, "commits", "result=\"failed\"", "")                                          \
