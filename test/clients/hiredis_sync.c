@@ -18,7 +18,7 @@
         }                                                                                          \
     } while (0)
 
-#define PIPELINE 5000
+#define PIPELINE 1000
 
 static const struct timeval patience = {.tv_sec = 20};
 

@@ -21,7 +21,8 @@ BAD_ASSETS = ["", "USD", "USD/", "/2", "usd/2", "USD/19", "USD/-1", "USD/02", "U
               "USD/2/2", "USD/a", "USDUSDUSDUSD1/2", "U-D/2", "USD\0/2", "US D/2", "€/2", "USD/1.5"]
 GOOD_ASSETS = ["USD/0", "USD/18", "A/2", "0/0", "USDUSDUSDUSD/10"]
 BAD_KEYS = ["", " ", "a b", "x" * 129, "a\n", "a\0", "ä", "\x7f", "\t"]
-GOOD_KEYS = ["x" * 128, "!", "~", "';drop/**/table/**/ballast.transfer;--", "KEY", "%s%n", "\\", '"']
+GOOD_KEYS = ["x" * 128, "!", "~", "';drop/**/table/**/ballast.transfer;--", "KEY", "%s%n", "\\",
+             '"']
 BAD_MEMOS = [b"\xff", b"\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"a\0b", b"\0",
              b"x" * 257]
 GOOD_MEMOS = ["", "plain", "two words", "žluťoučký kůň \U0001f40e", "x" * 256, "'\"\\", "\n\t\x01"]
