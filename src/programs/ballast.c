@@ -11,7 +11,7 @@
 #include "server/server.h"
 
 #define DEFAULT_PATH "/etc/ballast/ballast.conf"
-#define NAME_COLUMN 15
+#define NAME_COLUMN 16
 
 static const struct cli_command *const lists[] = {cli_jobs,   cli_requests,  cli_look,
                                                   cli_import, cli_reconcile, cli_switch};
