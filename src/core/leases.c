@@ -30,7 +30,9 @@ bool leases_absorb(struct leases *leases, const char *own, const struct store_le
         fresh[count].lease = *lease;
         fresh[count++].changed_us = unchanged ? before->changed_us : now_us;
     }
-    memcpy(leases->peers, fresh, count * sizeof fresh[0]);
+    for (size_t i = 0; i < count; i++) {
+        leases->peers[i] = fresh[i];
+    }
     leases->count = count;
     leases->list_sent_us = sent_us;
     return own_holds;
