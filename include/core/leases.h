@@ -23,6 +23,9 @@ struct lease_peer {
 struct leases {
     int64_t wait_us;      /* W */
     int64_t list_sent_us; /* when the renewal that brought the list was sent; 0: none yet */
+    /* Our own row stood before the renewal that brought the list: whoever drains an era after
+     * that sees it. The renewal that makes the row is seen by nobody until it commits (T4). */
+    bool own_stood;
     size_t count;
     struct lease_peer peers[STORE_LEASES_MAX];
 };

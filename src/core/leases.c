@@ -19,10 +19,12 @@ bool leases_absorb(struct leases *leases, const char *own, const struct store_le
     struct lease_peer fresh[STORE_LEASES_MAX];
     size_t count = 0;
     bool own_holds = false;
+    leases->own_stood = false;
     for (size_t i = 0; i < reply->count && count < STORE_LEASES_MAX; i++) {
         const struct store_lease *lease = &reply->leases[i];
         if (strcmp(lease->daemon, own) == 0) {
             own_holds = !lease->fenced;
+            leases->own_stood = lease->renewals > 1;
             continue;
         }
         const struct lease_peer *before = find(leases, lease->daemon);

@@ -15,7 +15,8 @@
  * What holds, by rule:
  *   T1  A lease is counted from before the renewal was sent, and granted only for an era that is
  *       open in that renewal's own reply, above every era dropped so far, under the present
- *       timeline. [renewed]
+ *       timeline; and not by the renewal that makes the row, which who drains the era meanwhile
+ *       cannot see. [renewed]
  *   T2  Trust is dropped in the view before the drop is noted, and a drop noted before a renewal
  *       is sent is what that renewal writes as seen: `seen` never speaks for a later moment than
  *       its own. [drop, send_renew]
@@ -195,10 +196,14 @@ static void renewed(void *arg, enum store_status status, const struct store_erro
         t->fenced = !leases_absorb(&t->leases, t->daemon, reply, t->sent_us, clock_boot_us());
         absorb(t, &reply->era);
         if (reply->era.state == ERA_OPEN && (reply->era.id > t->dropped || MUTANT(READOPT)) &&
-            (reply->era.timeline_current || MUTANT(NOTL)) && !t->fenced) {
+            (reply->era.timeline_current || MUTANT(NOTL)) && !t->fenced &&
+            (t->leases.own_stood || MUTANT(FIRSTLEASE))) {
             grant(t, (MUTANT(LATESTART) ? clock_boot_us() : t->sent_us) + t->lease_us);
         } else if (t->granted != 0) {
             drop(t, t->granted);
+        }
+        if (!t->leases.own_stood) {
+            t->renew_at_us = clock_boot_us();
         }
         check_stamp(t);
     }
@@ -514,6 +519,9 @@ void trust_links_changed(struct trust *trust)
 
 void trust_notified(struct trust *trust)
 {
+    if (MUTANT(READOPT) && trust->granted != 0) {
+        drop(trust, trust->granted); /* and the reply that is on its way is believed again */
+    }
     trust->renew_at_us = clock_boot_us();
     run(trust);
 }
