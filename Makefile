@@ -3,6 +3,8 @@
 #   V=1         shows the commands          CC=clang     another compiler
 #   BUILD=dir   another place for output    WERROR=      warnings are no errors
 #   SANITIZE=x  address,undefined or thread (what `make asan` and `make tsan` set)
+#
+# `make sim` runs the simulator: SEED=n, SEEDS=a..b, MUTANT=name (`make sim-mutants` lists them).
 
 BUILD    ?= build
 PREFIX   ?= /usr/local
@@ -28,8 +30,11 @@ warnings  := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prot
 hardening := -fstack-protector-strong $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
 checks    := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2)
 CFLAGS    ?= -O2 -g
-cflags     = -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(warnings) -fno-strict-aliasing -fPIE -pthread \
-             $(hardening) $(checks) -Iinclude -I$(gen) $(pkg_cflags)
+own_cflags = -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(warnings) -fno-strict-aliasing -fPIE -pthread \
+             $(hardening) $(checks) -Iinclude
+cflags     = $(own_cflags) -I$(gen) $(pkg_cflags)
+# The simulator takes no library, and small limits, so that they are reached.
+sim_cflags = $(own_cflags) -Itest/sim -DBALLAST_SIM -DLOOKUPS_MAX=16 -DFILL_ACCOUNTS_MAX=8
 ldflags   := -pie -pthread -Wl,-z,relro,-z,now,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
 depfile    = -MMD -MP -MT $@ -MF $@.d
@@ -41,6 +46,8 @@ cli_src   := $(filter-out $(daemon_src),$(wildcard src/programs/*.c))
 unit_src  := $(wildcard test/unit/*/test_*.c)
 client_src := $(wildcard test/clients/*.c)
 bench_src := $(wildcard test/bench/*.c)
+sim_src   := $(wildcard test/sim/*.c src/core/*.c src/model/*.c) \
+             $(addprefix src/base/,buffer.c decimal.c histogram.c metrics.c pool.c)
 
 object     = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(1))
 lib       := $(BUILD)/libballast.a
@@ -49,7 +56,8 @@ units     := $(unit_src:test/unit/%.c=$(BUILD)/test/%)
 clients   := $(client_src:test/clients/%.c=$(BUILD)/test/clients/%)
 benches   := $(bench_src:test/bench/%.c=$(BUILD)/test/bench/%)
 
-.PHONY: all tests deps check check-full run stop bench lint format asan tsan install clean FORCE
+.PHONY: all tests deps check check-full sim sim-mutants run stop bench lint format asan tsan install \
+        clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -117,6 +125,23 @@ run: deps
 
 stop:
 	@test/demo stop run
+
+$(BUILD)/obj/sim/%.o: %.c $(BUILD)/flags
+	$(call say,CC,$< for the simulator)
+	$(Q)mkdir -p $(@D) && $(CC) $(sim_cflags) $(depfile) -c -o $@ $<
+
+$(BUILD)/sim: $(sim_src:%.c=$(BUILD)/obj/sim/%.o)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ldflags) -o $@ $^
+
+sim:
+	@$(again) $(BUILD)/sim
+	@$(BUILD)/sim $(if $(SEED),SEED=$(SEED),SEEDS=$(or $(SEEDS),1..$(if $(MUTANT),1000000,2000))) \
+	    $(if $(MUTANT),MUTANT=$(MUTANT) SECONDS=60)
+
+sim-mutants:
+	@$(again) $(BUILD)/sim
+	@$(BUILD)/sim MUTANTS=list
 
 bench: deps
 	@$(again) all $(benches) && BALLAST_BUILD=$(BUILD) test/bench/run
