@@ -18,6 +18,7 @@ When a test fails, what the servers logged during it is printed. After the tests
 line in a daemon's log that tells of an assertion or of a sanitizer's finding fails the class.
 """
 
+import contextlib
 import os
 import re
 import shlex
@@ -26,6 +27,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -308,6 +310,29 @@ class Sandbox:
         if done.returncode != 0:
             raise AssertionError(f"psql: {done.stderr.strip()}")
         return done.stdout.strip()
+
+    @contextlib.contextmanager
+    def table_locked(self, table, seconds, mode="exclusive"):
+        """Nobody writes the table (`access exclusive`: nor reads it) until the seconds are over;
+        the block ends no sooner."""
+        with self.transaction(f"lock table {table} in {mode} mode", seconds):
+            yield
+
+    @contextlib.contextmanager
+    def transaction(self, sql, seconds):
+        """Somebody in SQL who has run this and does not end his transaction for so long; the block
+        ends no sooner."""
+        mark = f"transaction {time.monotonic_ns()}"
+        sql = (f"set application_name = '{mark}'; begin; {sql}; "
+               f"set application_name = '{mark} done'; select pg_sleep({seconds}); rollback")
+        thread = threading.Thread(target=self.psql, args=(sql,))
+        thread.start()
+        try:
+            wait_for(lambda: self.psql("select 1 from pg_stat_activity "
+                                       f"where application_name = '{mark} done'"), what=sql)
+            yield
+        finally:
+            thread.join()
 
     def cli(self, *words, expect=0, daemon=1, input=None, timeout=120):
         """Runs `ballast` with this daemon's configuration; the exit status must be `expect`

@@ -38,23 +38,6 @@ class Peak:
         return memory(self.pid, "VmHWM") - self.before
 
 
-@contextlib.contextmanager
-def locked(box, table, seconds, mode="exclusive"):
-    """Nobody writes the table (mode `access exclusive`: nor reads it) until the seconds are over;
-    they are so at the end of the block, too."""
-    sql = (f"begin; lock table {table} in {mode} mode; "
-           f"select pg_sleep({seconds}); rollback")
-    thread = threading.Thread(target=box.psql, args=(sql,))
-    thread.start()
-    harness.wait_for(lambda: box.psql(
-        f"select 1 from pg_locks where lower(mode) = '{mode.title().replace(' ', '').lower()}lock' "
-        f"and granted and relation = '{table}'::regclass"), what="the lock")
-    try:
-        yield
-    finally:
-        thread.join()
-
-
 class Limits(resp.Case):
     def limit(self, **options):
         """Sets limits for this test, by a reload."""
@@ -166,7 +149,6 @@ class Limits(resp.Case):
         self.assert_status(self.connection.ask("PING"), "PONG")
         self.assert_grown(peak, 8 * MB)
         self.assertEqual(self.box.psql("select count(*) from ballast.transfer"), journal)
-
     # --- deep pipelines and lazy readers ---
 
     def limit_depth(self):
@@ -186,6 +168,7 @@ class Limits(resp.Case):
         self.assert_status(connection.ask("PING"), "PONG")
         self.assert_grown(peak, 8 * MB)
 
+    @harness.level("check")
     def test_who_takes_nothing_is_not_read_from(self):
         self.limit_depth()
         peak = Peak(self.box.daemon)
@@ -224,12 +207,11 @@ class Limits(resp.Case):
         request = resp.encode("BALANCE", "depth") * 1000
 
         def ended():
-            with contextlib.suppress(BlockingIOError):
+            with contextlib.suppress(BlockingIOError, ConnectionError):
                 while True:
                     connection.socket.send(request)
             return closed.of('connections_closed_total{reason="output-buffer"}')
-        with contextlib.suppress(ConnectionError):
-            harness.wait_for(ended, 30, "the end of a client that never reads")
+        harness.wait_for(ended, 30, "the end of a client that never reads")
         self.assertEqual(closed.of('connections_closed_total{reason="output-buffer"}'), 1)
 
     # --- idle clients ---
@@ -253,10 +235,11 @@ class Limits(resp.Case):
         for each in (idle, half, slow):
             self.assertEqual(each.await_end(), b"")
 
+    @harness.level("check")
     def test_who_waits_for_an_answer_is_not_idle(self):
         self.limit(idle_timeout_ms=1500)
         self.connection.ask("OPEN", "waits", "USD/2")
-        with locked(self.box, "ballast.account", 2.6):
+        with self.box.table_locked("ballast.account", 2.6):
             reply = self.connection.ask("CREDIT", "waits", 1, "KEY", "waits-1")
         self.assertEqual(harness.record(reply)["balance"], "1")
 
@@ -323,7 +306,7 @@ class Shed(resp.Case):
     def test_the_queue_of_mutations(self):
         self.connection.ask("OPEN", "queue", "USD/2")
         busy = checker.Change(self.box.daemon)
-        with locked(self.box, "ballast.account", 1):
+        with self.box.table_locked("ballast.account", 1):
             for number in range(10):
                 self.connection.send("CREDIT", "queue", 1, "KEY", f"queue-{number}")
             harness.wait_for(lambda: "mutations_queued:10" in self.three.ask("INFO", "store"),
@@ -350,7 +333,7 @@ class Shed(resp.Case):
                 [("GET", f"reads-{sent + number}") for number in range(20)]))
             sent += 20
             return "reads_waiting:10" in self.three.ask("INFO", "store")
-        with locked(self.box, "ballast.account", 1, "access exclusive"):
+        with self.box.table_locked("ballast.account", 1, "access exclusive"):
             harness.wait_for(full, what="a full queue")
             started = time.monotonic()
             for words in (("GET", "reads-more"), ("MGET", "reads-more"), ("EXISTS", "reads-more"),

@@ -1,6 +1,8 @@
 """Mutations: their replies field by field, what is refused and how, and repeats. Every rule of the
 books is checked once more over everything that the tests have left (harness.BooksCase)."""
 
+import threading
+
 import harness
 import resp
 
@@ -290,6 +292,24 @@ class Mutations(resp.Case):
         self.assertEqual(self.three.ask("BALANCE", "shut")["status"], "closed")
         self.assertEqual(self.three.ask("OPEN", "shut", "USD/2")["created"], 0)
 
+    def test_a_suspended_account_takes_credits_and_no_debits(self):
+        self.open("suspended", 100)
+        self.open("suspended-peer", 100)
+        self.box.psql("set session_replication_role = replica; "
+                      "update ballast.account set status = 'suspended' "
+                      "where account_id = 'suspended'")
+        for words in (("DEBIT", "suspended", 1), ("TRANSFER", "suspended", "suspended-peer", 1)):
+            self.refused("SUSPENDED", *words, "KEY", "suspended-1", parts=["resume"])
+        self.refused("SUSPENDED", "MTRANSFER", "KEY", "suspended-1", "@world", "suspended-peer", 1,
+                     "suspended", "@world", 1, parts=["leg 2"])
+        self.done("CREDIT", "suspended", 5, "KEY", "suspended-2")
+        self.done("TRANSFER", "suspended-peer", "suspended", 5, "KEY", "suspended-3")
+        self.assertEqual(self.three.ask("BALANCE", "suspended", "FRESH")["status"], "suspended")
+        self.box.psql("set session_replication_role = replica; "
+                      "update ballast.account set status = 'active' "
+                      "where account_id = 'suspended'")
+        self.assertEqual(self.done("DEBIT", "suspended", 1, "KEY", "suspended-1")["balance"], "109")
+
     # --- refusals ---
 
     def test_unknown_accounts(self):
@@ -470,3 +490,53 @@ class Mutations(resp.Case):
         last = self.version("rows")
         self.assertEqual(last, 2 + 39 + 40 * 4)
         self.assertEqual([int(line) for line in versions.split()], list(range(1, last + 1)))
+
+    def test_an_account_that_is_locked_in_sql(self):
+        """For longer than the daemon waits for a lock: nobody is refused for it, and what is in
+        the cache is read meanwhile."""
+        self.open("held-row", 1)
+        self.open("free-row", 1)
+        self.three.ask("GET", "held-row")
+        with self.box.transaction("select 1 from ballast.account where account_id = 'held-row' "
+                                  "for update", 2):
+            self.connection.send("CREDIT", "held-row", 1, "KEY", "held-row-1")
+            self.three.send("CREDIT", "free-row", 1, "KEY", "free-row-1")
+            self.assertEqual(self.connect().ask("GET", "held-row"), "1")
+        self.assertEqual(harness.record(self.connection.read())["balance"], "2")
+        self.assertEqual(self.three.read()["balance"], "2")
+
+
+class TwoDaemons(resp.Case):
+    daemons = 2
+
+    def test_the_same_keys_on_both_at_once(self):
+        """One posting; both get its result."""
+        self.connection.ask("OPEN", "twice", "USD/2")
+        commands = [("CREDIT", "twice", 1, "KEY", f"twice-{number}") for number in range(500)]
+        replies = []
+
+        def post(daemon):
+            with resp.Connection(daemon, protocol=3) as connection:
+                replies.append(connection.ask_all(commands))
+        threads = [threading.Thread(target=post, args=(daemon,)) for daemon in self.box.daemons]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(replies), 2)
+        for one, other in zip(*replies, strict=True):
+            self.assertEqual(sorted([one.pop("duplicate"), other.pop("duplicate")]), [0, 1])
+            self.assertEqual(one, other)
+        for daemon in self.box.daemons:
+            with resp.Connection(daemon) as connection:
+                self.assert_bulk(connection.ask("GET", "twice"), "500")
+
+    def test_a_read_at_one_sees_what_the_other_has_acknowledged(self):
+        pair = [self.connect(), resp.Connection(self.box.daemons[1])]
+        self.addCleanup(pair[1].close)
+        pair[0].ask("OPEN", "seen", "USD/2")
+        for number in range(1, 201):
+            writer, reader = pair[number % 2], pair[1 - number % 2]
+            reply = writer.ask("CREDIT", "seen", 1, "KEY", f"seen-{number}")
+            self.assertEqual(harness.record(reply)["balance"], str(number))
+            self.assert_bulk(reader.ask("GET", "seen"), str(number))

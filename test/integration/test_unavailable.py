@@ -114,6 +114,24 @@ class Unavailable(resp.Case):
         self.assertEqual((reply["balance"], reply["version"]), ("6", "3"))
         self.assertEqual(self.three.ask("GET", "doubt"), "6")
 
+    @harness.level("check")
+    def test_a_store_that_is_slow_to_read(self):
+        self.open_cached("slow", 5)
+        with self.box.table_locked("ballast.account", 2.2, "access exclusive"):
+            started = time.monotonic()
+            asked = (("BALANCE", "slow", "FRESH"), ("HISTORY", "slow"), ("GET", "slow-none"))
+            connections = [self.connect() for _ in asked]
+            for connection, words in zip(connections, asked, strict=True):
+                connection.send(*words)
+            self.assert_bulk(self.three.ask("GET", "slow"), "5")
+            for connection in connections:
+                self.assert_failure(connection.read(), "UNAVAILABLE", "did not answer in time",
+                                    "try again")
+            self.assertLess(time.monotonic() - started,
+                            TIMEOUT_SECONDS + 0.5 * checker.SLOWNESS)
+        self.assertIsNone(self.three.ask("GET", "slow-none"))
+
+    @harness.level("check")
     def test_a_pipeline_does_not_multiply_the_deadline(self):
         self.open_cached("queue", 5)
         with self.store_stopped():
