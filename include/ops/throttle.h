@@ -26,7 +26,9 @@ struct throttle {
 #define THROTTLE_NONE ((struct throttle){.slow = false})
 
 #define THROTTLE_EXTRA_MIN_US 2000
-#define THROTTLE_EXTRA_MAX_US (500 * 1000)
+/* A chunk of some hundred accounts every tenth of a second costs next to nothing, and a cache that
+ * stays cold costs the store more. */
+#define THROTTLE_EXTRA_MAX_US (100 * 1000)
 
 /* A server has answered after so long. */
 void throttle_observe(struct throttle *throttle, enum throttle_server server, int64_t took_us);

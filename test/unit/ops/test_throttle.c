@@ -1,0 +1,97 @@
+/* The rests of a job in the background. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "ops/throttle.h"
+
+static int64_t step(struct throttle *throttle, int64_t cache_us, int64_t store_us)
+{
+    throttle_observe(throttle, THROTTLE_STORE, store_us);
+    throttle_observe(throttle, THROTTLE_CACHE, cache_us);
+    return throttle_rest(throttle, cache_us + store_us);
+}
+
+START_TEST(half_of_the_time_is_others)
+{
+    struct throttle throttle = THROTTLE_NONE;
+
+    for (int i = 0; i < 1000; i++) {
+        ck_assert_int_eq(step(&throttle, 400, 1500), 1900);
+    }
+    ck_assert_int_eq(throttle_rest(&throttle, 0), 0);
+    ck_assert_int_eq(throttle_rest(&throttle, -5), 0);
+}
+END_TEST
+
+START_TEST(a_slow_server_doubles_the_rest)
+{
+    for (int server = 0; server < THROTTLE_SERVERS; server++) {
+        struct throttle throttle = THROTTLE_NONE;
+        int64_t cache_us = server == THROTTLE_CACHE ? 9000 : 400;
+        int64_t store_us = server == THROTTLE_STORE ? 40000 : 1500;
+        int64_t extra_us = THROTTLE_EXTRA_MIN_US;
+
+        step(&throttle, 400, 1500);
+        for (int i = 0; i < 20; i++) {
+            ck_assert_int_eq(step(&throttle, cache_us, store_us), cache_us + store_us + extra_us);
+            extra_us = 2 * extra_us < THROTTLE_EXTRA_MAX_US ? 2 * extra_us : THROTTLE_EXTRA_MAX_US;
+        }
+        ck_assert_int_eq(throttle.extra_us, THROTTLE_EXTRA_MAX_US);
+    }
+}
+END_TEST
+
+START_TEST(one_that_recovers_is_used_again)
+{
+    struct throttle throttle = THROTTLE_NONE;
+    int steps = 0;
+
+    step(&throttle, 400, 1500);
+    for (int i = 0; i < 20; i++) {
+        step(&throttle, 9000, 1500);
+    }
+    while (step(&throttle, 400, 1500) > 1900) {
+        ck_assert_int_lt(++steps, 25);
+    }
+}
+END_TEST
+
+START_TEST(what_is_harmless_is_not_slow)
+{
+    struct throttle throttle = THROTTLE_NONE;
+
+    step(&throttle, 100, 300);
+    ck_assert_int_eq(step(&throttle, 2900, 9900), 12800);
+}
+END_TEST
+
+START_TEST(a_lasting_change_becomes_the_measure)
+{
+    struct throttle throttle = THROTTLE_NONE;
+    int steps = 0;
+
+    step(&throttle, 1000, 1500);
+    while (step(&throttle, 9000, 1500) > 10500) {
+        ck_assert_int_lt(++steps, 1000);
+    }
+    ck_assert_int_gt(steps, 50);
+    ck_assert_int_gt(step(&throttle, 40000, 1500), 41500); /* worse again */
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("throttle");
+    TCase *tests = tcase_create("throttle");
+    tcase_add_test(tests, half_of_the_time_is_others);
+    tcase_add_test(tests, a_slow_server_doubles_the_rest);
+    tcase_add_test(tests, one_that_recovers_is_used_again);
+    tcase_add_test(tests, what_is_harmless_is_not_slow);
+    tcase_add_test(tests, a_lasting_change_becomes_the_measure);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
