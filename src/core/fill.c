@@ -346,8 +346,8 @@ void fill_start(struct engine *engine)
     engine_feed_readers(engine);
 }
 
-/* Items of a fill under way whose deadline has come are answered; the fill itself goes on. */
-static void expire_waiters(struct fill *fill, int64_t now)
+/* Items of a fill under way whose deadline has come leave it; the fill itself goes on. */
+static void expire_waiters(struct fill *fill, int64_t now, struct read_queue *late)
 {
     fill->deadline_us = INT64_MAX;
     for (size_t i = 0; i < fill->count; i++) {
@@ -356,8 +356,7 @@ static void expire_waiters(struct fill *fill, int64_t now)
             struct read_item *item = *place;
             if (item->deadline_us <= now) {
                 *place = item->next;
-                metrics_add(&fill->engine->metrics->deadlines_read, 1);
-                read_finish(item, READ_UNAVAILABLE);
+                read_queue_push(late, item);
             } else {
                 if (fill->deadline_us > item->deadline_us) {
                     fill->deadline_us = item->deadline_us;
@@ -370,16 +369,16 @@ static void expire_waiters(struct fill *fill, int64_t now)
 
 void fill_tick(struct engine *engine, int64_t now)
 {
-    LIST_EACH(&engine->fills_active, at) {
-        struct fill *fill = LIST_ENTRY(at, struct fill, link);
-        if (fill->deadline_us <= now) {
-            expire_waiters(fill, now);
-        }
-    }
     bool gone = engine_store_is_gone(engine, now);
     struct read_queue late, rest;
     read_queue_init(&late);
     read_queue_init(&rest);
+    LIST_EACH(&engine->fills_active, at) {
+        struct fill *fill = LIST_ENTRY(at, struct fill, link);
+        if (fill->deadline_us <= now) {
+            expire_waiters(fill, now, &late);
+        }
+    }
     for (struct read_item *item; (item = read_queue_pop(&engine->misses)) != NULL;) {
         read_queue_push(gone || item->deadline_us <= now ? &late : &rest, item);
     }
