@@ -4,9 +4,6 @@
 
 #include "ops/job.h"
 
-/* The settings of a store link as the configuration has them. */
-struct store_options job_store_options(const struct config *config, const char *name);
-
 /* The cache's link went up or down. */
 void job_lease_cache_changed(struct job *job);
 

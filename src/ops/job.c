@@ -1,4 +1,5 @@
 /* The ground of a job: loop, links, waiting, statements. The lease is in ops/job_lease.c. */
+#include "ops/link_options.h"
 #include "ops/job.h"
 
 #include <event2/event.h>
@@ -73,19 +74,6 @@ static void on_signal(evutil_socket_t signal, short events, void *arg)
     job->interrupted = true;
 }
 
-struct store_options job_store_options(const struct config *config, const char *name)
-{
-    return (struct store_options){
-        .conninfo = config->store.conninfo,
-        .password = config->store.password[0] != '\0' ? config->store.password : NULL,
-        .application_name = name,
-        .connect_timeout_ms = (int)config->store.connect_timeout_ms,
-        .statement_timeout_ms = (int)config->store.statement_timeout_ms,
-        .lock_timeout_ms = (int)config->store.lock_timeout_ms,
-        .allow_fsync_off = config->store.allow_fsync_off,
-    };
-}
-
 static bool create_links(struct job *job, const char *name, enum job_store store, char *err)
 {
     const struct store_hooks hooks = {.up = on_store_up, .down = on_store_down};
@@ -94,7 +82,7 @@ static bool create_links(struct job *job, const char *name, enum job_store store
 
     snprintf(application, sizeof application, "%s %s", job->host != NULL ? "ballastd" : "ballast",
              name);
-    options = job_store_options(job->config, application);
+    options = store_options_of(job->config, application);
     if (store == JOB_STORE_BARE) {
         job->store = store_link_create_bare(job->base, &options, &hooks, job, err, JOB_ERROR_ROOM);
         return job->store != NULL;
@@ -303,15 +291,8 @@ enum job_result job_open_cache(struct job *job)
         return job_fail(job, JOB_OPERATOR, "no Redis is configured ([cache] address)");
     }
     if (job->cache == NULL) {
-        struct cache_options options = {
-            .address = address_format(&config->cache.address, address),
-            .prefix = config->cache.prefix,
-            .user = config->cache.user[0] != '\0' ? config->cache.user : NULL,
-            .password = config->cache.password[0] != '\0' ? config->cache.password : NULL,
-            .connect_timeout_ms = (int)config->cache.connect_timeout_ms,
-            .timeout_ms = (int)config->cache.timeout_ms,
-            .publish_timeout_ms = (int)config->cache.publish_timeout_ms,
-        };
+        struct cache_options options = cache_options_of(config, address);
+
         job->cache = cache_link_create(job->base, &options, &hooks, job);
         if (store_link_is_up(job->store)) {
             cache_link_set_mac_key(job->cache, store_link_mac_key(job->store));

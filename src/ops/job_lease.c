@@ -4,6 +4,7 @@
  * daemon, and with no daemon running it opens the era on its own. A job inside a daemon has nothing
  * of this but the daemon's trust view.
  */
+#include "ops/link_options.h"
 #include "ops/job_lease.h"
 
 #include <event2/event.h>
@@ -110,7 +111,7 @@ enum job_result job_take_lease(struct job *job)
                                                      on_control_notify};
     static const struct trust_view_hooks view_hooks = {wake_control, wake_workers};
     static const struct trust_hooks trust_hooks = {need_timer, stopped};
-    struct store_options options = job_store_options(job->config, "ballast lease");
+    struct store_options options = store_options_of(job->config, "ballast lease");
     char daemon[64], incarnation[32];
 
     if (job->trust != NULL || job->host != NULL) {

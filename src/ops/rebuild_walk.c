@@ -97,7 +97,7 @@ static void on_refilled(struct chunk *chunk, enum chunk_end end)
 /*
  * Marks what has to be written; returns how many. A value of this era that is not the row's is
  * forced also where its version is higher: it may only be newer than our page, but it is the
- * store that says so. A warming has nobody mended, and leaves it to its readers.
+ * store that says so. A warming leaves whatever is live to its readers, who count what is wrong.
  */
 static size_t mark(struct chunk *chunk, uint64_t era, bool warming)
 {
@@ -111,7 +111,7 @@ static size_t mark(struct chunk *chunk, uint64_t era, bool warming)
                          ? compare_states_equal(&value->state, &chunk->rows[i])
                          : value->kind == CACHE_NEGATIVE && !exists;
 
-        right = right || (warming && value->kind != CACHE_POISON);
+        right = right || warming;
         chunk->refill[i] = live ? !right : exists && value->kind != CACHE_TOKEN;
         chunk->force[i] = live && !right;
         count += chunk->refill[i];

@@ -9,7 +9,7 @@
 
 #include "base/config.h"
 #include "base/log.h"
-#include "server/link_options.h"
+#include "ops/link_options.h"
 #include "server/server.h"
 
 #define DEFAULT_PATH "/etc/ballast/ballast.conf"

@@ -7,6 +7,7 @@
  * closed instead. Missed may be what was posted while this daemon did not listen, unless another
  * daemon did: see control_close_gap().
  */
+#include "ops/link_options.h"
 #include "server/control.h"
 
 #include <stdio.h>
@@ -17,7 +18,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/link_options.h"
 #include "server/loop.h"
 
 /* What the board shows is at most so old. */

@@ -5,13 +5,13 @@
  * every value reads as poison, and no era should be opened on the word of a worker that could not
  * use it. So the cache is reported to the trust view only from then on.
  */
+#include "ops/link_options.h"
 #include "server/worker_state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "server/link_options.h"
 
 void worker_show_status(struct worker_thread *self)
 {

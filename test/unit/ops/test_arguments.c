@@ -1,8 +1,9 @@
 /* The command line by tables. */
-#include <check.h>
+#include "ops/arguments.h"
+
 #include <string.h>
 
-#include "ops/arguments.h"
+#include "unit.h"
 
 struct values {
     bool json;
@@ -109,19 +110,5 @@ START_TEST(help_is_one_line_an_option)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("arguments");
-    TCase *tests = tcase_create("arguments");
-    tcase_add_test(tests, options_stand_anywhere);
-    tcase_add_test(tests, negative_numbers_and_dashes_are_words);
-    tcase_add_test(tests, first_word_can_end_the_options);
-    tcase_add_test(tests, mistakes_are_named);
-    tcase_add_test(tests, help_is_one_line_an_option);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
-}
+UNIT_MAIN("arguments", options_stand_anywhere, negative_numbers_and_dashes_are_words,
+          first_word_can_end_the_options, mistakes_are_named, help_is_one_line_an_option)

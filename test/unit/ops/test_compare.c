@@ -1,8 +1,9 @@
 /* When a cached value differs from the store, and when it only looks as if it did. */
-#include <check.h>
+#include "ops/compare.h"
+
 #include <string.h>
 
-#include "ops/compare.h"
+#include "unit.h"
 
 #define ERA 7
 
@@ -87,19 +88,6 @@ START_TEST(every_field_counts)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("compare");
-    TCase *tests = tcase_create("compare");
-    tcase_add_test(tests, nothing_that_can_be_shown_is_no_difference);
-    tcase_add_test(tests, poison_always_differs);
-    tcase_add_test(tests, versions_between_two_reads_are_right);
-    tcase_add_test(tests, versions_outside_and_other_contents_differ);
-    tcase_add_test(tests, every_field_counts);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
-}
+UNIT_MAIN("compare", nothing_that_can_be_shown_is_no_difference, poison_always_differs,
+          versions_between_two_reads_are_right, versions_outside_and_other_contents_differ,
+          every_field_counts)

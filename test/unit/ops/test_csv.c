@@ -1,10 +1,11 @@
 /* The CSV reader: whole, in pieces of every size, and what it refuses. */
-#include <check.h>
+#include "ops/csv.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ops/csv.h"
+#include "unit.h"
 
 /* Feeds text in pieces of that size and joins what comes out: "1:a|b;3:c;" and the error. */
 static const char *read_all(const char *text, size_t len, size_t piece, char *out)
@@ -104,19 +105,5 @@ START_TEST(bounds_a_record)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("csv");
-    TCase *tests = tcase_create("csv");
-    tcase_add_test(tests, reads_plain_records);
-    tcase_add_test(tests, reads_quoted_fields);
-    tcase_add_test(tests, refuses_what_it_would_have_to_guess);
-    tcase_add_test(tests, refuses_nul_bytes);
-    tcase_add_test(tests, bounds_a_record);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
-}
+UNIT_MAIN("csv", reads_plain_records, reads_quoted_fields, refuses_what_it_would_have_to_guess,
+          refuses_nul_bytes, bounds_a_record)

@@ -1,8 +1,9 @@
 /* Header and rows of an import file. */
-#include <check.h>
+#include "ops/import_row.h"
+
 #include <string.h>
 
-#include "ops/import_row.h"
+#include "unit.h"
 
 static char err[IMPORT_ERROR_ROOM];
 static struct import_columns columns;
@@ -97,18 +98,5 @@ START_TEST(bad_rows_are_refused)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("import_row");
-    TCase *tests = tcase_create("import_row");
-    tcase_add_test(tests, columns_may_be_in_any_order);
-    tcase_add_test(tests, a_header_must_be_whole);
-    tcase_add_test(tests, a_row_is_read_whole);
-    tcase_add_test(tests, bad_rows_are_refused);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
-}
+UNIT_MAIN("import_row", columns_may_be_in_any_order, a_header_must_be_whole, a_row_is_read_whole,
+          bad_rows_are_refused)

@@ -1,9 +1,10 @@
 /* What progress looks like; and JSON lines, which print it for programs. */
-#include <check.h>
-#include <string.h>
-
 #include "ops/json.h"
 #include "ops/progress.h"
+
+#include <string.h>
+
+#include "unit.h"
 
 static const char *render(uint64_t done, double share, int64_t elapsed_us, int width)
 {
@@ -65,18 +66,5 @@ START_TEST(json_is_one_line_an_object)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("progress");
-    TCase *tests = tcase_create("progress");
-    tcase_add_test(tests, counts_have_commas);
-    tcase_add_test(tests, shows_share_rate_and_time_left);
-    tcase_add_test(tests, leaves_out_what_is_not_known);
-    tcase_add_test(tests, json_is_one_line_an_object);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
-}
+UNIT_MAIN("progress", counts_have_commas, shows_share_rate_and_time_left,
+          leaves_out_what_is_not_known, json_is_one_line_an_object)

@@ -1,8 +1,9 @@
 /* The rests of a job in the background. */
-#include <check.h>
+#include "ops/throttle.h"
+
 #include <stdlib.h>
 
-#include "ops/throttle.h"
+#include "unit.h"
 
 static int64_t step(struct throttle *throttle, int64_t cache_us, int64_t store_us)
 {
@@ -79,19 +80,6 @@ START_TEST(a_lasting_change_becomes_the_measure)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("throttle");
-    TCase *tests = tcase_create("throttle");
-    tcase_add_test(tests, half_of_the_time_is_others);
-    tcase_add_test(tests, a_slow_server_doubles_the_rest);
-    tcase_add_test(tests, one_that_recovers_is_used_again);
-    tcase_add_test(tests, what_is_harmless_is_not_slow);
-    tcase_add_test(tests, a_lasting_change_becomes_the_measure);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
-}
+UNIT_MAIN("throttle", half_of_the_time_is_others, a_slow_server_doubles_the_rest,
+          one_that_recovers_is_used_again, what_is_harmless_is_not_slow,
+          a_lasting_change_becomes_the_measure)

@@ -1,9 +1,9 @@
 /*
- * server/link_options.h: the settings of links to store and cache, out of the configuration. The
+ * ops/link_options.h: the settings of links to store and cache, out of the configuration. The
  * texts belong to the configuration; links copy them.
  */
-#ifndef BALLAST_SERVER_LINK_OPTIONS_H
-#define BALLAST_SERVER_LINK_OPTIONS_H
+#ifndef BALLAST_OPS_LINK_OPTIONS_H
+#define BALLAST_OPS_LINK_OPTIONS_H
 
 #include <stddef.h>
 

@@ -1,9 +1,8 @@
 /* From the configuration to the options of links. */
-#include "server/link_options.h"
+#include "ops/link_options.h"
 
 #include <event2/event.h>
-
-#include "server/loop.h"
+#include <stdlib.h>
 
 struct store_options store_options_of(const struct config *config, const char *application_name)
 {
@@ -35,7 +34,11 @@ int store_options_check(const struct config *config, char *err, size_t errlen)
 {
     static const struct store_hooks no_hooks;
     struct store_options options = store_options_of(config, "ballastd");
-    struct event_base *base = loop_base_new();
+    struct event_base *base = event_base_new();
+
+    if (base == NULL) {
+        abort();
+    }
     struct store_link *link = store_link_create(base, &options, &no_hooks, NULL, err, errlen);
 
     /* The loop does not run: nothing is connected to. */
