@@ -68,8 +68,8 @@ void checker_shown(const char *who, const char *how, int account, const struct a
         checker_fail(account, "%s: %s version %" PRIu64 ", %" PRIu64 " was shown before", who, how,
                      state->version, least);
     } else if (!is_of_the_store(account, state)) {
-        checker_fail(account, "%s: %s version %" PRIu64 " with balance %" PRId64
-                              ": the store never had it",
+        checker_fail(account,
+                     "%s: %s version %" PRIu64 " with balance %" PRId64 ": the store never had it",
                      who, how, state->version, state->balance);
     }
     if (floors[account] < state->version) {

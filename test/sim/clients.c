@@ -86,10 +86,9 @@ static void read_answered(struct client *client, int index)
     world.operations++;
     switch (item->answer) {
     case READ_CURRENT:
-        checker_shown(who,
-                      item->source == READ_FROM_CACHE ? "shown from the cache"
-                                                      : "shown from the store",
-                      account, &item->state, request->least[index]);
+        checker_shown(
+            who, item->source == READ_FROM_CACHE ? "shown from the cache" : "shown from the store",
+            account, &item->state, request->least[index]);
         probes_from_cache += client->probes && item->source == READ_FROM_CACHE;
         break;
     case READ_STALE:
@@ -122,7 +121,10 @@ static void mutation_answered(struct client *client)
         checker_key_answered(words->key, result, request->least[0]);
     }
     if (result->account.state.version > 0) {
-        checker_shown(who, first ? "acknowledged" : refused ? "shown with a refusal" : "repeated",
+        checker_shown(who,
+                      first     ? "acknowledged"
+                      : refused ? "shown with a refusal"
+                                : "repeated",
                       words->account, &result->account.state,
                       first || refused || words->key == 0 ? request->least[0] : 0);
     }
@@ -308,9 +310,9 @@ static void choose_words(struct client *client)
 {
     struct request *request = &client->request;
     struct db_posting *words = &request->words;
-    static const enum mutation_kind kinds[] = {MUTATION_CREDIT, MUTATION_CREDIT,   MUTATION_DEBIT,
-                                               MUTATION_DEBIT,  MUTATION_TRANSFER, MUTATION_TRANSFER,
-                                               MUTATION_OPEN,   MUTATION_SETFLOOR};
+    static const enum mutation_kind kinds[] = {
+        MUTATION_CREDIT,   MUTATION_CREDIT,   MUTATION_DEBIT, MUTATION_DEBIT,
+        MUTATION_TRANSFER, MUTATION_TRANSFER, MUTATION_OPEN,  MUTATION_SETFLOOR};
     *words = (struct db_posting){.kind = kinds[sim_below(8)], .account = any_account(), .peer = -1};
     words->amount = sim_between(1, 30);
     if (words->kind == MUTATION_SETFLOOR) {

@@ -78,7 +78,7 @@ const struct account_state *db_state(int account, uint64_t version)
     return version == 0 || version > row->count ? NULL : &row->versions[version - 1];
 }
 
-static struct account_state present(int account)
+struct account_state db_present(int account)
 {
     const struct account_state *state = db_state(account, db_version(account));
     return state != NULL ? *state : (struct account_state){.version = 0};
@@ -101,138 +101,15 @@ static struct key_row *key_row(uint64_t key)
     return &db.keys[key];
 }
 
-/* --- posting ----------------------------------------------------------------------------------*/
-
-/* What the statement has made of an account so far. */
-static struct account_state state_within(const struct statement *statement, int account)
+const struct db_posting *db_key_taken_by(uint64_t key)
 {
-    for (int i = statement->change_count; i-- > 0;) {
-        if (statement->changes[i].account == account) {
-            return statement->changes[i].state;
-        }
-    }
-    return present(account);
+    const struct key_row *row = key_row(key);
+    return row->taken ? &row->posting : NULL;
 }
 
-static void change(struct statement *statement, int account, struct account_state *state)
+uint64_t db_next_transfer(void)
 {
-    state->version++;
-    statement->changes[statement->change_count++] = (struct db_change){account, *state};
-}
-
-static void show(struct statement *statement, int account)
-{
-    if (account >= 0) {
-        struct account_state state = state_within(statement, account);
-        statement->shown[statement->shown_count] = (struct db_change){account, state};
-        statement->shown_count += state.version > 0;
-    }
-}
-
-static enum outcome may_pay(const struct account_state *state, int64_t amount)
-{
-    return state->version == 0                             ? OUTCOME_NOACCOUNT
-           : state->balance - amount < state->floor ? OUTCOME_INSUFFICIENT
-                                                           : OUTCOME_OK;
-}
-
-static enum outcome apply(struct statement *statement, struct db_posting *posting)
-{
-    struct account_state state = state_within(statement, posting->account);
-    enum outcome outcome = state.version == 0 ? OUTCOME_NOACCOUNT : OUTCOME_OK;
-    struct account_state peer = {.version = 0};
-    if (posting->peer >= 0) {
-        peer = state_within(statement, posting->peer);
-        outcome = peer.version == 0 ? OUTCOME_NOACCOUNT : outcome;
-    }
-    if (outcome == OUTCOME_OK &&
-        (posting->kind == MUTATION_DEBIT || posting->kind == MUTATION_TRANSFER)) {
-        outcome = may_pay(&state, posting->amount);
-    }
-    if (outcome != OUTCOME_OK) {
-        return outcome;
-    }
-    switch (posting->kind) {
-    case MUTATION_CREDIT:
-        state.balance += posting->amount;
-        break;
-    case MUTATION_SETFLOOR:
-        state.floor = posting->amount;
-        break;
-    default:
-        state.balance -= posting->amount;
-    }
-    change(statement, posting->account, &state);
-    posting->state = state;
-    if (posting->peer >= 0) {
-        peer.balance += posting->amount;
-        change(statement, posting->peer, &peer);
-        posting->peer_state = peer;
-    }
-    posting->changed = true;
-    posting->transfer = posting->kind == MUTATION_SETFLOOR ? 0 : ++db.transfers;
-    return OUTCOME_OK;
-}
-
-static bool same_words(const struct db_posting *a, const struct db_posting *b)
-{
-    return a->kind == b->kind && a->account == b->account && a->peer == b->peer &&
-           a->amount == b->amount;
-}
-
-static void open_account(struct statement *statement, struct db_posting *posting)
-{
-    struct account_state state = state_within(statement, posting->account);
-    if (state.version == 0) {
-        state = (struct account_state){.floor = posting->amount, .asset = {5, "USD/2"}};
-        change(statement, posting->account, &state);
-        posting->changed = true;
-    }
-    posting->outcome = OUTCOME_OK;
-    posting->state = state;
-    show(statement, posting->account);
-}
-
-/* A key that an earlier mutation of this very batch has taken. */
-static const struct db_posting *earlier(const struct statement *statement, int index)
-{
-    for (int i = 0; i < index; i++) {
-        const struct db_posting *other = &statement->postings[i];
-        if (other->key == statement->postings[index].key && other->outcome == OUTCOME_OK) {
-            return other;
-        }
-    }
-    return NULL;
-}
-
-static void post_one(struct statement *statement, int index)
-{
-    struct db_posting *posting = &statement->postings[index];
-    if (posting->kind == MUTATION_OPEN) {
-        open_account(statement, posting);
-        return;
-    }
-    const struct key_row *row = key_row(posting->key);
-    const struct db_posting *first =
-        row->taken ? &row->posting : earlier(statement, index);
-    if (first != NULL && same_words(first, posting)) {
-        *posting = *first;
-        posting->duplicate = true;
-        if (!MUTANT(DUP)) {
-            show(statement, posting->account);
-            show(statement, posting->peer);
-        }
-        return;
-    }
-    posting->outcome = first != NULL ? OUTCOME_KEYREUSED : apply(statement, posting);
-    if (posting->outcome != OUTCOME_OK) {
-        posting->state = state_within(statement, posting->account);
-        if (MUTANT(REFUSED)) {
-            return;
-        }
-    }
-    show(statement, posting->account);
-    show(statement, posting->peer);
+    return ++db.transfers;
 }
 
 static void commit_changes(struct statement *statement)
@@ -338,8 +215,8 @@ static void change_era(struct statement *statement)
         statement->era.state = statement->effect ? ERA_CLOSING : era.state;
         break;
     case STATEMENT_ERA_DRAIN:
-        statement->effect = (era.id == statement->number || MUTANT(NOCAS)) &&
-                            era.state == ERA_CLOSING && current;
+        statement->effect =
+            (era.id == statement->number || MUTANT(NOCAS)) && era.state == ERA_CLOSING && current;
         statement->era.state = statement->effect ? ERA_DRAINED : era.state;
         break;
     default:
@@ -357,14 +234,14 @@ static void change_era(struct statement *statement)
 /* How much longer than usual a step takes. */
 int64_t statement_is_late(const struct statement *statement)
 {
-    bool trouble = statement->kind >= STATEMENT_RENEW ? world.lease_trouble
+    bool trouble = statement->kind >= STATEMENT_RENEW  ? world.lease_trouble
                    : statement->kind == STATEMENT_POST ? false
                                                        : world.read_trouble;
     const struct store_link *link = statement->link;
-    if (link != NULL && store_link_is_far(link) && sim_chance(400000)) {
-        return sim_between(10 * MS, 900 * MS);
+    if (link != NULL && store_link_is_far(link) && sim_chance(650000)) {
+        return sim_between(5 * MS, 450 * MS);
     }
-    if (world.storm && trouble && sim_chance(30000)) {
+    if (world.storm && trouble && sim_chance(60000)) {
         fault_count(FAULT_STORE_LATE);
     } else if (!fault_strikes(FAULT_STORE_LATE)) {
         return 0;
@@ -560,9 +437,7 @@ static void begin(struct statement *statement)
     }
     if (statement->kind == STATEMENT_POST) {
         statement->era = *db_era();
-        for (int i = 0; i < statement->count; i++) {
-            post_one(statement, i);
-        }
+        posting_run(statement);
     } else if (statement->kind >= STATEMENT_ERA_CLOSE && statement->kind <= STATEMENT_ERA_OPEN) {
         change_era(statement);
     }
@@ -575,7 +450,7 @@ static void read_rows(struct statement *statement)
 {
     statement->era = *db_era();
     for (int i = 0; i < statement->count; i++) {
-        statement->states[i] = present(statement->accounts[i]);
+        statement->states[i] = db_present(statement->accounts[i]);
     }
 }
 
@@ -682,9 +557,9 @@ void db_post_in_sql(int account, int64_t amount)
         return;
     }
     struct statement *statement = statement_new(STATEMENT_POST);
-    struct account_state state = present(account);
+    struct account_state state = db_present(account);
     state.balance += amount;
-    change(statement, account, &state);
+    posting_change(statement, account, &state);
     commit_changes(statement);
     statement_release(statement);
     for (int i = 0; i < daemon_count; i++) {

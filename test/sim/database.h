@@ -111,6 +111,17 @@ const struct store_era *db_era(void);
 const struct account_state *db_state(int account, uint64_t version);
 uint64_t db_version(int account);
 
+/* The newest committed state; version 0: no such account. */
+struct account_state db_present(int account);
+/* NULL: nobody has used the key. */
+const struct db_posting *db_key_taken_by(uint64_t key);
+uint64_t db_next_transfer(void);
+
+/* posting.c: computes the outcomes of a batch, and what it would change and show. */
+void posting_run(struct statement *statement);
+/* Gives the account that state, one version on, within the statement. */
+void posting_change(struct statement *statement, int account, struct account_state *state);
+
 /* fake_store.c */
 struct statement *statement_new(enum statement_kind kind);
 void statement_release(struct statement *statement);

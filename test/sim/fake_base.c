@@ -26,8 +26,8 @@ int64_t clock_boot_us(void)
     assert(process != NULL);
     if (world.rate[FAULT_STALL] > 0 && process->trust != NULL && process->ahead_us == 0 &&
         fault_strikes(FAULT_STALL)) {
-        process->ahead_us = sim_chance(500000) ? sim_between(1, 50 * MS)
-                                               : sim_between(50 * MS, 2500 * MS);
+        process->ahead_us =
+            sim_chance(500000) ? sim_between(1, 50 * MS) : sim_between(50 * MS, 2500 * MS);
     }
     return process_clock(process);
 }

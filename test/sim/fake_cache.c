@@ -299,11 +299,11 @@ static void answered(void *object, uint64_t arg)
         for (int i = 0; i < command->redis.count; i++) {
             const struct slot *slot = &command->redis.entries[i].slot;
             command->lookups[i]->value = (struct cache_value){
-                .kind = slot->kind == SLOT_ABSENT          ? CACHE_ABSENT
-                        : slot->kind == SLOT_TOKEN         ? CACHE_TOKEN
-                        : slot->kind == SLOT_POISON        ? CACHE_POISON
-                        : slot->state.version == 0         ? CACHE_NEGATIVE
-                                                           : CACHE_STATE,
+                .kind = slot->kind == SLOT_ABSENT   ? CACHE_ABSENT
+                        : slot->kind == SLOT_TOKEN  ? CACHE_TOKEN
+                        : slot->kind == SLOT_POISON ? CACHE_POISON
+                        : slot->state.version == 0  ? CACHE_NEGATIVE
+                                                    : CACHE_STATE,
                 .era = slot->era,
                 .written_ms = INT64_C(1374105600000) + slot->written_ms,
                 .state = slot->state,

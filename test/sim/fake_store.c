@@ -282,7 +282,8 @@ void statement_answer(struct statement *statement, enum store_status status)
         return;
     }
     statement->references++;
-    world_after(sim_delay(150) + statement_is_late(statement), link->process, answered, statement, 0);
+    world_after(sim_delay(150) + statement_is_late(statement), link->process, answered, statement,
+                0);
 }
 
 /* --- requests and their replies ---------------------------------------------------------------*/

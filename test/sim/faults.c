@@ -16,9 +16,9 @@
 
 struct fault_row {
     const char *word;
-    uint32_t share;         /* of seeds that have it, in percent */
-    uint32_t least, most;   /* the interval in milliseconds, or the chance */
-    void (*strike)(void);   /* NULL: by chance */
+    uint32_t share;       /* of seeds that have it, in percent */
+    uint32_t least, most; /* the interval in milliseconds, or the chance */
+    void (*strike)(void); /* NULL: by chance */
 };
 
 const char *fault_word(enum fault fault)
@@ -290,22 +290,33 @@ static uint32_t log_between(uint32_t low, uint32_t high)
 }
 
 /* A lease that is believed too long shows only where the next era's stamp does not stand in the
- * way: on an old master, or while the daemons cannot agree on a Redis. */
-static bool goes_with_lease_trouble(enum fault fault)
+ * way: on an old master, or while the daemons cannot agree on a Redis; a read that is too old only
+ * where eras come and go over the same keys. */
+static bool goes_with_trouble(enum fault fault)
 {
-    return fault == FAULT_CACHE_SPLIT || fault == FAULT_CACHE_AWAY || fault == FAULT_STORE_FAR;
+    switch (fault) {
+    case FAULT_CACHE_SPLIT:
+    case FAULT_CACHE_AWAY:
+    case FAULT_STORE_FAR:
+    case FAULT_CRASH:
+        return world.lease_trouble;
+    case FAULT_CACHE_ERROR:
+        return world.read_trouble;
+    default:
+        return false;
+    }
 }
 
 void faults_begin(void)
 {
     uint32_t more = (uint32_t)sim_between(30, 150);
     world.storm = true;
-    world.lease_trouble = sim_chance(400000);
-    world.read_trouble = sim_chance(200000);
+    world.lease_trouble = sim_chance(500000);
+    world.read_trouble = sim_chance(250000);
     for (int i = 0; i < FAULT_COUNT; i++) {
         assert(rows[i].most > 0);
         bool has = sim_below(10000) < rows[i].share * more;
-        if (!has && !(world.lease_trouble && goes_with_lease_trouble((enum fault)i))) {
+        if (!has && !goes_with_trouble((enum fault)i)) {
             continue;
         }
         world.rate[i] = log_between(rows[i].least, rows[i].most);

@@ -39,7 +39,8 @@ int64_t process_world_time(const struct process *process, int64_t clock_us)
     if (wait > 3600 * SECOND) {
         wait = 3600 * SECOND;
     }
-    return world_now() + (wait <= 0 ? 0 : wait * 1000000 / (1000000 + process->clock_drift_ppm) + 1);
+    return world_now() +
+           (wait <= 0 ? 0 : wait * 1000000 / (1000000 + process->clock_drift_ppm) + 1);
 }
 
 static void resume(void *object, uint64_t arg);
@@ -385,8 +386,8 @@ void process_start(int slot)
     process->cache = cache_link_new(&cache_hooks, process);
     const struct trust_options options = {
         .daemon = process->name, .incarnation = process->name, .lease_us = LEASE_US};
-    process->trust =
-        trust_create(&options, process->view, process->store, process->cache, &trust_hooks, process);
+    process->trust = trust_create(&options, process->view, process->store, process->cache,
+                                  &trust_hooks, process);
     process->ahead_us = 0;
     world.running = before;
 }
@@ -421,7 +422,7 @@ void process_crash(struct process *process)
     process->dead = true;
     process_free(process);
     daemons[process->slot] = NULL;
-    world_after(sim_between(10 * MS, 3 * SECOND), NULL, start_again, NULL, (uint64_t)process->slot);
+    world_after(sim_between(10 * MS, SECOND), NULL, start_again, NULL, (uint64_t)process->slot);
 }
 
 static void stop_now(void *object, uint64_t arg)

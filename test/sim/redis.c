@@ -80,10 +80,10 @@ static void read_keys(struct redis *redis, struct redis_command *command)
 /* LUA_PROBE and LUA_UNDER_STAMP. */
 static bool may_write(struct redis *redis, struct redis_command *command)
 {
-    command->status = !redis->master                                    ? CACHE_MOVED
-                      : redis->failing                                  ? CACHE_FAILED
+    command->status = !redis->master                                   ? CACHE_MOVED
+                      : redis->failing                                 ? CACHE_FAILED
                       : strcmp(redis->keys.stamp, command->stamp) != 0 ? CACHE_REFUSED
-                                                                        : CACHE_OK;
+                                                                       : CACHE_OK;
     return command->status == CACHE_OK;
 }
 
@@ -163,7 +163,8 @@ static void set_tokens(struct redis *redis, struct redis_command *command)
     for (int i = 0; i < command->count; i++) {
         struct redis_entry *entry = &command->entries[i];
         struct slot *slot = live_slot(redis, entry->account);
-        bool available = entry->force || (slot->kind != SLOT_TOKEN && !is_of_era(slot, command->era));
+        bool available =
+            entry->force || (slot->kind != SLOT_TOKEN && !is_of_era(slot, command->era));
         entry->held = available && !redis->full;
         if (entry->held) {
             *slot = (struct slot){.kind = SLOT_TOKEN,

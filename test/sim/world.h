@@ -18,8 +18,8 @@
 #define MS INT64_C(1000)
 #define SECOND INT64_C(1000000)
 
-#define ACCOUNTS_MAX 24  /* few, so that everything meets on them */
-#define DAEMONS_MAX 4    /* running at a time; a restarted one is another process in its slot */
+#define ACCOUNTS_MAX 24 /* few, so that everything meets on them */
+#define DAEMONS_MAX 4   /* running at a time; a restarted one is another process in its slot */
 #define SIM_ENTRIES_MAX 32
 
 struct process;
@@ -72,12 +72,12 @@ struct world {
     struct process *running;
     uint64_t steps;
     int account_count;
-    bool skewed;                   /* some accounts are asked for more often than others */
-    bool storm;                    /* faults are on */
-    bool lease_trouble;            /* and meet the statements of the trust protocol above all */
-    bool read_trouble;             /* and reads of the store */
-    uint32_t rate[FAULT_COUNT];    /* of this seed, in the fault's own unit; 0: none */
-    uint64_t faults[FAULT_COUNT];  /* done */
+    bool skewed;                  /* some accounts are asked for more often than others */
+    bool storm;                   /* faults are on */
+    bool lease_trouble;           /* and meet the statements of the trust protocol above all */
+    bool read_trouble;            /* and reads of the store */
+    uint32_t rate[FAULT_COUNT];   /* of this seed, in the fault's own unit; 0: none */
+    uint64_t faults[FAULT_COUNT]; /* done */
     uint64_t operations;
     bool failed;
 };
@@ -104,8 +104,8 @@ void *world_memory(size_t size);
 /* --- chance -----------------------------------------------------------------------------------*/
 
 uint64_t sim_random(void);
-uint32_t sim_below(uint32_t limit);                /* 0 .. limit - 1 */
-int64_t sim_between(int64_t low, int64_t high);    /* both included */
+uint32_t sim_below(uint32_t limit);             /* 0 .. limit - 1 */
+int64_t sim_between(int64_t low, int64_t high); /* both included */
 bool sim_chance(uint32_t parts_per_million);
 /* Mostly little more than low; now and then ten or a hundred times that. */
 int64_t sim_delay(int64_t low);
