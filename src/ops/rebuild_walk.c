@@ -25,7 +25,7 @@
 
 #define REBUILD_PATIENCE_US (INT64_C(60) * 1000 * 1000)
 #define WARMING_PATIENCE_US (INT64_C(5) * 1000 * 1000) /* others may be able to go on */
-#define REBUILD_RETRY_US (100 * 1000) /* before a chunk is tried again */
+#define REBUILD_RETRY_US (100 * 1000)                  /* before a chunk is tried again */
 #define REBUILD_RECORD_US (1000 * 1000)
 #define REBUILD_BROKEN_MAX 10       /* errors of the cache in a row */
 #define REBUILD_SLOW_US (50 * 1000) /* a look this slow: Redis has other things to do */

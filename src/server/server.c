@@ -322,6 +322,8 @@ static void server_serve(struct server *server, const char *listening)
     if (event_base_loop(server->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0) {
         abort();
     }
+    warmer_free(server->warmer); /* before the control that it may wake */
+    server->warmer = NULL;
     log_info("stop", "reason=%s status=%d uptime_s=%lld", server->stop_reason, server->exit_status,
              (long long)((clock_boot_us() - server->started_us) / 1000000));
 }
@@ -329,8 +331,6 @@ static void server_serve(struct server *server, const char *listening)
 static void server_take_apart(struct server *server)
 {
     http_free(server->http);
-    warmer_free(server->warmer); /* it may wake the control thread's loop */
-    server->warmer = NULL;
     control_free(server->control);
     server->control = NULL;
     for (int i = 0; i < server->worker_count; i++) {

@@ -344,6 +344,8 @@ class Rewinds(CacheCase):
 class Lies(CacheCase):
     """What stands at a key is wrong: the answer is right, the entry is mended, the event counts."""
 
+    conf = "[cache]\nwarm = no\n"  # it is the readers who mend here
+
     def setUp(self):
         super().setUp()
         self.account = self._testMethodName
