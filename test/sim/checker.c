@@ -117,7 +117,7 @@ bool checker_key_is_applied(uint64_t key)
 
 bool checker_key_is_cursed(uint64_t key)
 {
-    return keys[key].cursed;
+    return key != 0 && keys[key].cursed;
 }
 
 uint64_t checker_key_number(const char *text, size_t len)
