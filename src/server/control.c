@@ -108,7 +108,11 @@ static void control_trust_due(int fd, short what, void *arg)
 static void control_need_timer(void *ctx, int64_t at_us)
 {
     struct control *control = ctx;
+
     loop_timer_at(control->trust_timer, at_us);
+    if (control->trust != NULL) { /* else it is being made */
+        control_show(control);    /* asked for at the end of every step: its state may be another */
+    }
 }
 
 static void control_trust_stopped(void *ctx)
