@@ -27,7 +27,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
 from pathlib import Path
@@ -301,38 +300,41 @@ class Sandbox:
     def client(self, daemon=1, **options):
         return self.daemons[daemon - 1].client(**options)
 
+    def psql_words(self, database=None):
+        return ["psql", "-XqtA", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1",
+                "-p", self.env["PGPORT"], "-U", self.env["PGUSER"],
+                "-d", database or self.env["PGDATABASE"]]
+
     def psql(self, sql, database=None):
         """Runs SQL as the superuser and returns the output: a line a row, `|` between columns."""
-        words = ["psql", "-XqtA", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1",
-                 "-p", self.env["PGPORT"], "-U", self.env["PGUSER"],
-                 "-d", database or self.env["PGDATABASE"]]
-        done = subprocess.run(words, input=sql, capture_output=True, text=True, check=False)
+        done = subprocess.run(self.psql_words(database), input=sql, capture_output=True, text=True,
+                              check=False)
         if done.returncode != 0:
             raise AssertionError(f"psql: {done.stderr.strip()}")
         return done.stdout.strip()
 
-    @contextlib.contextmanager
-    def table_locked(self, table, seconds, mode="exclusive"):
-        """Nobody writes the table (`access exclusive`: nor reads it) until the seconds are over;
-        the block ends no sooner."""
-        with self.transaction(f"lock table {table} in {mode} mode", seconds):
-            yield
+    def table_locked(self, table, mode="exclusive"):
+        """A block in which nobody writes the table (`access exclusive`: nor reads it)."""
+        return self.transaction(f"lock table {table} in {mode} mode")
 
     @contextlib.contextmanager
-    def transaction(self, sql, seconds):
-        """Somebody in SQL who has run this and does not end his transaction for so long; the block
-        ends no sooner."""
-        mark = f"transaction {time.monotonic_ns()}"
-        sql = (f"set application_name = '{mark}'; begin; {sql}; "
-               f"set application_name = '{mark} done'; select pg_sleep({seconds}); rollback")
-        thread = threading.Thread(target=self.psql, args=(sql,))
-        thread.start()
-        try:
-            wait_for(lambda: self.psql("select 1 from pg_stat_activity "
-                                       f"where application_name = '{mark} done'"), what=sql)
-            yield
-        finally:
-            thread.join()
+    def transaction(self, sql):
+        """A block in which somebody in SQL has run this and does not end his transaction."""
+        with subprocess.Popen(self.psql_words(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True) as psql:
+            psql.stdin.write(f"begin; {sql}; \\echo ready\n")
+            psql.stdin.flush()
+            line = psql.stdout.readline()
+            while line and line != "ready\n":
+                line = psql.stdout.readline()
+            if not line:
+                raise AssertionError(f"psql ended at: {sql}")
+            try:
+                yield
+            finally:
+                psql.stdin.write("rollback;\n")
+                psql.stdin.close()
+                psql.wait()
 
     def cli(self, *words, expect=0, daemon=1, input=None, timeout=120):
         """Runs `ballast` with this daemon's configuration; the exit status must be `expect`

@@ -3,6 +3,7 @@ books is checked once more over everything that the tests have left (harness.Boo
 
 import threading
 
+import checker
 import harness
 import resp
 
@@ -497,11 +498,14 @@ class Mutations(resp.Case):
         self.open("held-row", 1)
         self.open("free-row", 1)
         self.three.ask("GET", "held-row")
+        commits = checker.Change(self.box.daemon)
         with self.box.transaction("select 1 from ballast.account where account_id = 'held-row' "
-                                  "for update", 2):
+                                  "for update"):
             self.connection.send("CREDIT", "held-row", 1, "KEY", "held-row-1")
             self.three.send("CREDIT", "free-row", 1, "KEY", "free-row-1")
             self.assertEqual(self.connect().ask("GET", "held-row"), "1")
+            harness.wait_for(lambda: commits.of('commits_total{result="failed"}') > 0,
+                             what="a commit that gave up the lock")
         self.assertEqual(harness.record(self.connection.read())["balance"], "2")
         self.assertEqual(self.three.read()["balance"], "2")
 
