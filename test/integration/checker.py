@@ -19,6 +19,7 @@ outcome is unknown is sent again with its key until the answer is definite (inva
 import contextlib
 import http.client
 import random
+import socket
 import threading
 import time
 from collections import Counter
@@ -32,6 +33,17 @@ FAILED = object()
 # A sanitizer's build is several times slower.
 SLOWNESS = 4 if "fsanitize" in (
     (harness.BUILD / "flags").read_text() if (harness.BUILD / "flags").exists() else "") else 1
+
+
+def pass_time(seconds):
+    """The length of a fault, not a wait for something."""
+    threading.Event().wait(seconds)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def trust_of(client):
@@ -118,8 +130,8 @@ class Ledger:
 class Load:
     def __init__(self, box, name, *, daemons=(1,), clients=4, accounts=12, writes=0.3,
                  tolerated=(), broken=False, answer_seconds_max=6.0):
-        """`tolerated`: the codes of errors that may be answered. `broken`: connections may
-        break."""
+        """`tolerated`: the codes of errors that may be answered; with STALE, values so marked too.
+        `broken`: connections may break."""
         self.box = box
         self.name = name
         self.daemons = daemons
@@ -257,6 +269,8 @@ class Load:
         if command == "BALANCE":
             balance = harness.record(reply)
             self.sources[balance["source"]] += 1
+            if balance["stale"] and "STALE" in self.tolerated:
+                return
             if balance["stale"] or int(balance["version"]) != int(balance["balance"]) + 1:
                 self.complain(f"BALANCE {account}: {balance}")
             values = [balance["balance"]]

@@ -1,0 +1,441 @@
+"""PostgreSQL restarts, stalls, locks and refuses: no posting twice, none lost, every answer definite
+(invariants 1, 2 and 9; fault rows 1 to 10)."""
+
+import contextlib
+import signal
+import subprocess
+import threading
+import time
+import unittest
+from http.client import HTTPConnection
+
+import redis
+
+import harness
+import resp
+from checker import SLOWNESS, Change, Load, metrics_of, pass_time, trust_of, wait_trusted
+
+WORKERS = "application_name like 'ballastd worker%'"
+ALL = "application_name like 'ballastd %'"
+# Read while the store is away for longer than a restart takes.
+AWAY = ("STALE", "UNAVAILABLE")
+
+
+class StoreCase(harness.BooksCase):
+    def setUp(self):
+        wait_trusted(self.box, 20)
+        self.client = self.box.client()
+        self.addCleanup(self.client.close)
+
+    def journal_of(self, account):
+        """Rows and different keys."""
+        return self.box.psql("select count(*), count(distinct key) from ballast.transfer "
+                             f"where to_account = '{account}'")
+
+    def backends(self, which=WORKERS):
+        """PostgreSQL's processes that serve the workers."""
+        return [int(pid) for pid in self.box.psql(
+            f"select pid from pg_stat_activity where {which}").split()]
+
+    @contextlib.contextmanager
+    def paused_backends(self, which=WORKERS):
+        pids = self.backends(which)
+        for pid in pids:
+            harness.send_signal(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                harness.send_signal(pid, signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def locked(self, account):
+        """Somebody in psql holds the account's row."""
+        words = ["psql", "-XqtA", "-h", "127.0.0.1", "-p", self.box.env["PGPORT"],
+                 "-U", self.box.env["PGUSER"], "-d", self.box.env["PGDATABASE"]]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              text=True) as psql:
+            psql.stdin.write("begin; select 1 from ballast.account "
+                             f"where account_id = '{account}' for update;\n")
+            psql.stdin.flush()
+            self.assertEqual(psql.stdout.readline().strip(), "1")
+            try:
+                yield
+            finally:
+                psql.stdin.close()
+
+
+class Streams:
+    """Connections that send pipelines of credits of 1, each to an account of its own and to a
+    shared one, until told to end; `answers` holds each key's reply."""
+
+    def __init__(self, box, name, connections=4, depth=40):
+        self.box = box
+        self.name = name
+        self.depth = depth
+        self.ending = threading.Event()
+        self.answers = {}
+        self.failed = []
+        self.accounts = [f"{name}-{number}" for number in range(connections)] + [f"{name}-hot"]
+        self.threads = [threading.Thread(target=self.stream, args=(number,), daemon=True)
+                        for number in range(connections)]
+
+    def __enter__(self):
+        with contextlib.closing(self.box.client()) as client:
+            for account in self.accounts:
+                client.execute_command("OPEN", account, "USD/2")
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        for thread in self.threads:
+            thread.join(60 * SLOWNESS)
+
+    def stream(self, number):
+        try:
+            with resp.Connection(self.box.daemon, timeout=60) as connection:
+                turn = 0
+                while not self.ending.is_set() and not self.failed:
+                    turn += 1
+                    commands = [("CREDIT", self.accounts[number if place % 2 else -1], 1,
+                                 "KEY", f"{self.name}-{number}-{turn}-{place}")
+                                for place in range(self.depth)]
+                    for words, reply in zip(commands, connection.ask_all(commands), strict=True):
+                        self.answers[words[4]] = (words[1], reply)
+                        if isinstance(reply, resp.Failure):
+                            self.failed.append(reply)
+        except Exception as error:  # a thread's exceptions would be lost
+            self.failed.append(f"connection {number}: {error!r}")
+
+    def await_answers(self, count):
+        goal = len(self.answers) + count
+        harness.wait_for(lambda: self.failed or len(self.answers) >= goal, 30 * SLOWNESS,
+                         f"{count} answers")
+
+    def check(self, case):
+        """Each got a definite answer, and stands in the journal once."""
+        case.assertEqual(self.failed, [])
+        for account in self.accounts:
+            versions = [int(harness.record(reply)["version"])
+                        for name, reply in self.answers.values() if name == account]
+            case.assertEqual(sorted(versions), list(range(2, len(versions) + 2)), account)
+            case.assertEqual(case.journal_of(account), f"{len(versions)}|{len(versions)}")
+            balance = harness.wait_for(lambda: case.client.get(account), 10 * SLOWNESS,
+                                       "a connection for reads")
+            case.assertEqual(balance, str(len(versions)))
+
+
+class Interrupted(StoreCase):
+    """The deadline is long: whatever happens, latency is all that clients see."""
+
+    conf = "[limits]\nrequest-timeout-ms = 30000\n[store]\nstatement-timeout-ms = 1000\n"
+
+    @harness.level("quick")
+    def test_restarted_at_once_under_load(self):
+        change = Change(self.box.daemon)
+        with Streams(self.box, "restart") as streams:
+            streams.await_answers(500)
+            for _ in range(5):
+                self.box.postgres.restart("immediate")
+                streams.await_answers(500)
+                if change.of('commits_total{result="in-doubt"}') > 0:
+                    break
+        streams.check(self)
+        self.assertGreater(change.of('commits_total{result="in-doubt"}'), 0)
+        self.assertGreater(change.of("mutations_resubmitted_total"), 0)
+
+    @harness.level("quick")
+    def test_backends_terminated_under_load(self):
+        with Streams(self.box, "terminate") as streams:
+            for _ in range(8):
+                streams.await_answers(150)
+                self.box.psql(f"select pg_terminate_backend(pid) from pg_stat_activity "
+                              f"where {WORKERS}")
+        streams.check(self)
+
+    def test_checked_load_through_a_restart(self):
+        with Load(self.box, "through", tolerated=AWAY) as load:
+            load.await_operations(200)
+            self.box.postgres.restart("immediate")
+            load.await_operations(300, 30)
+        self.assertFalse([error for error in load.errors if error[0] == "CREDIT"])
+        load.check_store()
+
+    def test_late_backend(self):
+        """The backend gets the batch and does not move; the daemon gives it up and sends the same
+        keys elsewhere; then the old one moves again and posts, or finds them posted."""
+        for number in range(3):
+            account = f"late-{number}"
+            self.client.execute_command("OPEN", account, "USD/2")
+            with self.paused_backends():
+                reply = harness.record(
+                    self.client.execute_command("CREDIT", account, 5, "KEY", account))
+                self.assertEqual((reply["balance"], reply["version"]), ("5", "2"))
+            harness.wait_for(lambda: self.box.psql(
+                "select count(*) from pg_stat_activity where state = 'active' and "
+                f"{WORKERS}") == "0", 10 * SLOWNESS, "the end of the old backend's work")
+            self.assertEqual(self.journal_of(account), "1|1")
+            self.assertEqual(self.client.get(account), "5")
+
+    def test_backends_paused_under_load(self):
+        """In the middle of whatever they do, for longer than the daemon waits. What they hold may
+        stop every other process of PostgreSQL as well, and is let go later."""
+        with Streams(self.box, "paused") as streams:
+            for _ in range(3):
+                streams.await_answers(100)
+                with self.paused_backends():
+                    pass_time(2)
+        streams.check(self)
+
+    def test_postmaster_paused(self):
+        """No new connection, and those that were there have just been lost."""
+        with Streams(self.box, "postmaster") as streams:
+            streams.await_answers(200)
+            pids = self.backends()
+            self.box.postgres.pause()
+            try:
+                streams.await_answers(200)  # the backends are alive
+                for pid in pids:
+                    harness.send_signal(pid, signal.SIGTERM)
+                pass_time(2)
+            finally:
+                self.box.postgres.resume()
+            streams.await_answers(200)
+        streams.check(self)
+
+    def test_deadlock_with_another_client_of_the_store(self):
+        """A transaction in psql that locks in the other order: one of the two is rolled back, and
+        the batch is tried again."""
+        for account in ("dead-a", "dead-b"):
+            self.client.execute_command("OPEN", account, "USD/2")
+        with Streams(self.box, "deadlock", connections=1) as streams:
+            for _ in range(3):
+                transfer = threading.Thread(target=lambda: self.box.client().execute_command(
+                    "MTRANSFER", "KEY", f"dead-{time.monotonic_ns()}", "@world", "dead-a", 1,
+                    "@world", "dead-b", 1))
+                transfer.start()
+                with contextlib.suppress(AssertionError):  # psql may be the victim
+                    self.box.psql("begin; update ballast.account set version = version "
+                                  "where account_id = 'dead-b'; select pg_sleep(0.1); "
+                                  "update ballast.account set version = version "
+                                  "where account_id = 'dead-a'; commit")
+                transfer.join()
+            streams.await_answers(50)
+        streams.check(self)
+
+
+class Locked(StoreCase):
+    conf = "[limits]\nrequest-timeout-ms = 8000\n[store]\nlock-timeout-ms = 300\n"
+
+    @unittest.expectedFailure  # the one link of a worker waits with it, until its deadline
+    def test_only_the_locked_account_waits(self):
+        for account in ("locked", "free"):
+            self.client.execute_command("OPEN", account, "USD/2")
+        answers = []
+
+        def credit_locked():
+            with contextlib.closing(self.box.client()) as other, \
+                 contextlib.suppress(redis.ResponseError):
+                for number in range(3):
+                    answers.append(harness.record(other.execute_command(
+                        "CREDIT", "locked", 1, "KEY", f"locked-{number}")))
+        waiter = threading.Thread(target=credit_locked)
+        self.addCleanup(waiter.join, 20 * SLOWNESS)
+        slowest = 0.0
+        with self.locked("locked"):
+            waiter.start()
+            harness.wait_for(lambda: metrics_of(self.box.daemon)["requests_in_flight"] > 0,
+                             what="the mutation of the locked account")
+            for number in range(40):
+                started = time.monotonic()
+                self.client.execute_command("CREDIT", "free", 1, "KEY", f"free-{number}")
+                slowest = max(slowest, time.monotonic() - started)
+                self.assertEqual(self.client.get("free"), str(number + 1))
+            self.assertEqual(answers, [])
+        waiter.join(20 * SLOWNESS)
+        self.assertEqual([answer["balance"] for answer in answers], ["1", "2", "3"])
+        # In one batch with the locked account it waits for one lock timeout, and no longer.
+        self.assertLess(slowest, 1.0 * SLOWNESS)
+
+    def test_order_of_a_connection_with_a_locked_account(self):
+        """Mutations behind the locked one take effect after it, on the same connection."""
+        for account in ("first", "second"):
+            self.client.execute_command("OPEN", account, "USD/2")
+        with resp.Connection(self.box.daemon) as connection:
+            with self.locked("first"):
+                connection.send("CREDIT", "first", 5, "KEY", "order-1")
+                connection.send("TRANSFER", "first", "second", 3, "KEY", "order-2")
+                connection.send("GET", "second")
+                harness.wait_for(lambda: metrics_of(self.box.daemon)["requests_in_flight"] > 0,
+                                 what="the mutations in flight")
+            self.assertEqual(harness.record(connection.read())["balance"], "5")
+            self.assertEqual(harness.record(connection.read())["to_balance"], "3")
+            self.assertEqual(connection.read(), "3")
+
+    def test_a_lock_that_outlasts_the_deadline(self):
+        self.client.execute_command("OPEN", "for-ever", "USD/2")
+        with self.locked("for-ever"):
+            started = time.monotonic()
+            with self.assertRaisesRegex(redis.ResponseError, "^(UNAVAILABLE|UNKNOWN) "):
+                self.client.execute_command("CREDIT", "for-ever", 1, "KEY", "ever-1")
+            self.assertLess(time.monotonic() - started, 8 + 0.5 * SLOWNESS)
+        for _ in range(2):
+            reply = harness.record(self.client.execute_command("CREDIT", "for-ever", 1,
+                                                               "KEY", "ever-1"))
+            self.assertEqual((reply["balance"], reply["version"]), ("1", "2"))
+
+
+class Away(StoreCase):
+    """Longer than any restart: bounded, definite, and back without anybody's help."""
+
+    conf = "[limits]\nrequest-timeout-ms = 1500\n[store]\nstatement-timeout-ms = 1000\n"
+
+    def setUp(self):
+        super().setUp()
+        self.account = self._testMethodName
+        self.client.execute_command("OPEN", self.account, "USD/2", "FLOOR", -10)
+        self.client.execute_command("CREDIT", self.account, 7, "KEY", f"{self.account}-open")
+        harness.wait_for(lambda: trust_of(self.client) == "trusting" and
+                         self.balance()["source"] == "cache", 10 * SLOWNESS, "a value")
+
+    def balance(self, *words):
+        return harness.record(self.client.execute_command("BALANCE", self.account, *words))
+
+    def readiness(self):
+        connection = HTTPConnection("127.0.0.1", self.box.daemon.http_port, timeout=10)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def in_time(self, call, *words):
+        started = time.monotonic()
+        try:
+            return call(*words)
+        finally:
+            self.assertLess(time.monotonic() - started, 1.5 + 0.5 * SLOWNESS, words)
+
+    @harness.level("quick")
+    def test_stale_and_refused_until_it_is_back(self):
+        self.box.postgres.stop("immediate")
+        try:
+            started = time.monotonic()
+
+            def stale():
+                return self.in_time(self.balance)["stale"] == 1
+            harness.wait_for(stale, 5 * SLOWNESS, "an answer marked stale")
+            # The lease ends a second after the last renewal, and not before the store was lost.
+            self.assertLess(time.monotonic() - started, 4 * SLOWNESS)
+            for words in (("GET", self.account), ("MGET", self.account, self.account)):
+                self.in_time(self.refused, "STALE", self.client, *words)
+            balance = self.in_time(self.balance)
+            self.assertEqual((balance["balance"], balance["version"], balance["floor"],
+                              balance["source"]), ("7", "2", "-10", "cache"))
+            self.client.execute_command("CLIENT", "STALE", "yes")
+            self.assertEqual(self.in_time(self.client.get, self.account), "7")
+            self.assertEqual(self.in_time(self.client.mget, self.account), ["7"])
+            self.client.execute_command("CLIENT", "STALE", "no")
+            self.in_time(self.refused, "STALE", self.client, "GET", self.account)
+            for words in (("CREDIT", self.account, 1, "KEY", "away-1"),
+                          ("DEBIT", self.account, 1, "KEY", "away-2"),
+                          ("OPEN", "away-new", "USD/2")):
+                self.in_time(self.refused, "UNAVAILABLE", self.client, *words)
+            for words in (("HISTORY", self.account), ("BALANCE", "@world")):
+                self.in_time(self.refused, "UNAVAILABLE", self.client, *words)
+            self.assertEqual(self.readiness(), 503)
+            self.assertEqual(metrics_of(self.box.daemon)["store_up"], 0)
+        finally:
+            self.box.postgres.start()
+        harness.wait_for(lambda: self.client.get(self.account) == "7", 5 * SLOWNESS, "the store")
+        self.assertEqual(self.balance()["stale"], 0)
+        harness.wait_for(lambda: self.client.execute_command(
+            "CREDIT", self.account, 1, "KEY", "away-1"), 5 * SLOWNESS, "mutations")
+        self.assertEqual(self.client.get(self.account), "8")  # the refused one was not applied
+        harness.wait_for(lambda: self.readiness() == 200, 10 * SLOWNESS, "readiness")
+
+    def test_in_doubt_until_it_is_back(self):
+        """A commit that is under way when the server dies: UNKNOWN at the deadline, and the same
+        key tells afterwards."""
+        replies = []
+        with resp.Connection(self.box.daemon) as connection:
+            commands = [("CREDIT", self.account, 1, "KEY", f"doubt-{number}")
+                        for number in range(3000)]
+            sender = threading.Thread(target=lambda: replies.extend(connection.ask_all(commands)))
+            change = Change(self.box.daemon)
+            sender.start()
+            harness.wait_for(lambda: change.of('commits_total{result="ok"}') > 1, what="commits")
+            self.box.postgres.stop("immediate")
+            try:
+                sender.join(20 * SLOWNESS)
+            finally:
+                self.box.postgres.start()
+        codes = {reply.code if isinstance(reply, resp.Failure) else "OK" for reply in replies}
+        self.assertLessEqual(codes, {"OK", "UNKNOWN", "UNAVAILABLE"})
+        wait_trusted(self.box, 20)
+        with resp.Connection(self.box.daemon) as connection:
+            repeated = connection.ask_all(commands)
+        first = {}
+        for words, reply, again in zip(commands, replies, repeated, strict=True):
+            again = harness.record(again)
+            if isinstance(reply, resp.Failure) and reply.code == "UNAVAILABLE":
+                self.assertEqual(again["duplicate"], 0, words)  # said not to have been applied
+            elif not isinstance(reply, resp.Failure):
+                self.assertEqual(again["transfer"], harness.record(reply)["transfer"])
+                self.assertEqual(again["duplicate"], 1)
+            first[again["transfer"]] = words
+        self.assertEqual(len(first), len(commands))
+        self.assertEqual(self.client.get(self.account), str(7 + len(commands)))
+
+    @harness.level("quick")
+    def test_read_only(self):
+        self.box.psql("alter system set default_transaction_read_only = on")
+        self.box.psql("select pg_reload_conf()")
+        try:
+            harness.wait_for(self.refuses_writes, what="a refusal")
+            for _ in range(30):
+                self.assertEqual(self.in_time(self.client.get, self.account), "7")
+                self.assertEqual(self.in_time(self.balance, "FRESH")["stale"], 0)
+                self.in_time(self.refused, "UNAVAILABLE", self.client,
+                             "CREDIT", self.account, 1, "KEY", "read-only-1")
+            self.assertIsNone(self.in_time(self.client.get, "read-only-nobody"))
+        finally:
+            self.box.psql("set default_transaction_read_only = off; "
+                          "alter system reset default_transaction_read_only")
+            self.box.psql("select pg_reload_conf()")
+        harness.wait_for(lambda: self.client.execute_command(
+            "CREDIT", self.account, 1, "KEY", "read-only-1"), 5 * SLOWNESS, "mutations")
+        self.assertEqual(self.client.get(self.account), "8")
+
+    def refuses_writes(self):
+        """With postings that have their own account: the setting takes effect a moment later."""
+        try:
+            self.client.execute_command("OPEN", "read-only-probe", "USD/2")
+            self.client.execute_command("CREDIT", "read-only-probe", 1,
+                                        "KEY", f"read-only-{time.monotonic_ns()}")
+        except redis.ResponseError as error:
+            return str(error).startswith("UNAVAILABLE ")
+        return False
+
+    def test_silent(self):
+        """Every process of PostgreSQL stands still: nothing is refused, nothing is closed."""
+        with self.paused_backends(ALL):
+            self.box.postgres.pause()
+            try:
+                self.in_time(self.refused, "UNKNOWN", self.client,
+                             "CREDIT", self.account, 1, "KEY", "silent-1")
+                self.assertEqual(self.in_time(self.balance)["balance"], "7")
+                self.in_time(self.refused, "UNAVAILABLE", self.client, "HISTORY", self.account)
+                self.assertTrue(self.client.ping())
+            finally:
+                self.box.postgres.resume()
+        reply = harness.record(harness.wait_for(lambda: self.client.execute_command(
+            "CREDIT", self.account, 1, "KEY", "silent-1"), 10 * SLOWNESS, "a definite answer"))
+        self.assertEqual((reply["balance"], reply["version"]), ("8", "3"))
+        self.assertEqual(self.journal_of(self.account), "2|2")
+
+
+if __name__ == "__main__":
+    unittest.main()
