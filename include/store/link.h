@@ -116,6 +116,7 @@ struct store_link {
     /* what it was created with; the strings are owned */
     struct event_base *base;
     struct store_options options;
+    int64_t writer_id; /* of a link that posts: names its session lock */
     struct store_hooks hooks;
     void *ctx;
     bool bare; /* store/bare.h */

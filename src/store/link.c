@@ -383,6 +383,7 @@ static struct store_link *create(struct event_base *base, const struct store_opt
     link->options.application_name = copy_string(options->application_name);
     link->options.lease = copy_string(options->lease);
     link->options.password = copy_string(options->password);
+    link->writer_id = (int64_t)random_uint64();
     link->hooks = *hooks;
     link->ctx = ctx;
     link->bare = bare;

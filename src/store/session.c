@@ -1,7 +1,8 @@
 /*
  * From "connected" to "up", one request after the other:
  *
- *   settings   what the session must be like whatever the server, database and role say
+ *   settings   what the session must be like whatever the server, database and role say; a link
+ *              that posts also takes its lock, once its earlier backend is gone
  *   hello      whom we talk to: a primary, durable, with the schema of this program
  *   prepare    every statement, once
  *   listen     on the control link
@@ -12,6 +13,7 @@
  */
 #include "store/link.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +26,8 @@
 #define SERVER_VERSION_MIN 150000 /* PostgreSQL 15 */
 
 /* Room for the settings, and for what prepare_statement() puts around a statement. */
-#define FRAME_BYTES_MAX 1024
+#define FRAME_BYTES_MAX 2048
+#define WRITER_LOCK_BYTES_MAX 768
 
 struct statement_row {
     const char *name;
@@ -290,29 +293,57 @@ static void settings_made(struct store_link *link, const struct store_request *r
 }
 
 /*
+ * A posting whose connection broke may still be waiting in its old backend, and be carried out after
+ * the same keys were sent again and refused (invariant 2: "in progress" is not "aborted"). So a link
+ * that posts holds a session lock of its own, and a new connection of it first ends the backend that
+ * still holds the lock, and waits for its end. pg_locks names exactly that backend.
+ */
+static int put_writer_lock(const struct store_link *link, char *out, size_t size)
+{
+    if (link->options.lease == NULL) {
+        return snprintf(out, size, "%s", "");
+    }
+    uint64_t id = (uint64_t)link->writer_id;
+    return snprintf(out, size,
+                    "DO $$ BEGIN "
+                    "PERFORM pg_terminate_backend(l.pid) FROM pg_locks AS l"
+                    " WHERE l.locktype = 'advisory' AND l.objsubid = 1"
+                    " AND l.classid = %" PRIu64 "::text::oid AND l.objid = %" PRIu64 "::text::oid"
+                    " AND l.database = (SELECT d.oid FROM pg_database AS d"
+                    " WHERE d.datname = current_database());"
+                    "PERFORM pg_advisory_lock(%" PRId64 ");"
+                    "END $$;",
+                    id >> 32, id & UINT32_MAX, link->writer_id);
+}
+
+/*
  * Made by SET rather than in the start-up packet: a pooler may drop unknown start-up settings
  * without a word. client_min_messages lets the warning through that says that a commit is local
  * only (fault row 5).
  */
 void session_greet(struct store_link *link)
 {
-    char *sql = link_scratch(link, FRAME_BYTES_MAX);
+    char *sql = link_scratch(link, FRAME_BYTES_MAX), lock[WRITER_LOCK_BYTES_MAX];
+    int len = put_writer_lock(link, lock, sizeof lock);
 
-    snprintf(sql, FRAME_BYTES_MAX,
-             "SET synchronous_commit = on;"
-             "SET client_min_messages = warning;"
-             "SET statement_timeout = %d;"
-             "SET lock_timeout = %d;"
-             "SET default_transaction_isolation = 'read committed';"
-             "SET jit = off;"
-             "SET search_path = ballast, pg_temp;"
-             "SET standard_conforming_strings = on;"
-             "SET DateStyle = ISO;"
-             "SET TimeZone = UTC;"
-             "SET ballast.lease = '%s';"
-             "SELECT pg_backend_pid()",
-             link->options.statement_timeout_ms, link->options.lock_timeout_ms,
-             link->options.lease != NULL ? link->options.lease : "");
+    assert(len >= 0 && (size_t)len < sizeof lock);
+    len = snprintf(sql, FRAME_BYTES_MAX,
+                   "SET synchronous_commit = on;"
+                   "SET client_min_messages = warning;"
+                   "SET statement_timeout = %d;"
+                   "SET lock_timeout = %d;"
+                   "SET default_transaction_isolation = 'read committed';"
+                   "SET jit = off;"
+                   "SET search_path = ballast, pg_temp;"
+                   "SET standard_conforming_strings = on;"
+                   "SET DateStyle = ISO;"
+                   "SET TimeZone = UTC;"
+                   "SET ballast.lease = '%s';"
+                   "%s"
+                   "SELECT pg_backend_pid()",
+                   link->options.statement_timeout_ms, link->options.lock_timeout_ms,
+                   link->options.lease != NULL ? link->options.lease : "", lock);
+    assert(len >= 0 && len < FRAME_BYTES_MAX);
     link->session_timeout_ms = link->options.statement_timeout_ms;
     request_submit(
         link, &(struct store_request){

@@ -131,6 +131,35 @@ START_TEST(silent_server_is_given_up)
 }
 END_TEST
 
+/* What the stopped backend has read already, it would carry out whenever it goes on. */
+START_TEST(a_posting_link_outlives_no_backend_of_its_own)
+{
+    PGconn *locker;
+    struct store_posting *stuck;
+    pid_t pid;
+
+    cluster_exec("", "SELECT ballast.lease_renew('late', 'i', 0, NULL, NULL)");
+    t.options.lease = "late";
+    t.options.statement_timeout_ms = 300;
+    t.options.lock_timeout_ms = 250;
+    link_up();
+    locker = lock_account("late");
+    pid = backend();
+    stuck = submit_stuck("late-1", "late");
+    kill(pid, SIGSTOP);
+    run_until(&t.seen.calls, 1);
+    ck_assert_int_eq(t.seen.status, STORE_IN_DOUBT);
+    PQfinish(locker); /* nothing but the signal holds the old backend back */
+    run_for(1000);
+    ck_assert_int_eq(t.ups, 1);
+    kill(pid, SIGCONT);
+    run_until(&t.ups, 2);
+    ck_assert_int_eq(kill(pid, 0), -1);
+    ck_assert_int_eq(post_one(stuck)->status, STORE_OK);
+    ck_assert_int_eq(cluster_ask("SELECT count(*) FROM ballast.transfer WHERE key = 'late-1'"), 1);
+}
+END_TEST
+
 START_TEST(half_sent_is_unsent_and_not_applied)
 {
     enum { COUNT = 8000 };
@@ -305,7 +334,8 @@ END_TEST
 
 STORE_MAIN("faults", terminated_in_flight_is_in_doubt_once, terminated_while_idle_goes_down_and_up,
            server_killed_and_started_again, silent_server_is_given_up,
-           half_sent_is_unsent_and_not_applied, timeouts_of_the_server_are_transient,
-           a_transaction_left_open_takes_no_posting, read_only_while_live, read_only_from_the_start,
-           a_migration_under_a_live_link_ends_it, cancelled_replication_is_local_only,
-           copy_ends_the_link_and_not_the_loop, a_bent_reply_is_in_doubt_and_ends_the_link)
+           a_posting_link_outlives_no_backend_of_its_own, half_sent_is_unsent_and_not_applied,
+           timeouts_of_the_server_are_transient, a_transaction_left_open_takes_no_posting,
+           read_only_while_live, read_only_from_the_start, a_migration_under_a_live_link_ends_it,
+           cancelled_replication_is_local_only, copy_ends_the_link_and_not_the_loop,
+           a_bent_reply_is_in_doubt_and_ends_the_link)
