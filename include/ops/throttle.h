@@ -2,12 +2,12 @@
  * ops/throttle.h: how fast a job in the background may go, judged by what it observes: the time
  * that cache and store take to answer it.
  *
- * The job works at most half of the time: it rests for as long as its last step took. Where a
- * server answers much slower than it can (its own best of late, and more than a healthy server
- * ever takes), others wait for it too: the rest doubles at every such step, and shrinks by a
- * quarter at every other. The best is forgotten slowly, so that a server that is busier or farther
- * away than it was becomes the measure in its turn. Knows no clock: times are the caller's, in
- * microseconds.
+ * The job works at most half of the time: it rests for as long as its last step took, where both
+ * servers answer as fast as they can (their own best of late). Where one takes twice as long,
+ * others use it too, and the rest is twice as long, and so on. Where one takes much longer than a
+ * healthy server ever does, an extra rest doubles at every such step, and shrinks by a quarter at
+ * every other. The best is forgotten slowly, so that a server that is busier or farther away than
+ * it was becomes the measure in its turn. Knows no clock: times are the caller's, in microseconds.
  */
 #ifndef BALLAST_OPS_THROTTLE_H
 #define BALLAST_OPS_THROTTLE_H
@@ -18,13 +18,15 @@
 enum throttle_server { THROTTLE_CACHE, THROTTLE_STORE, THROTTLE_SERVERS };
 
 struct throttle {
-    int64_t best_us[THROTTLE_SERVERS]; /* 0: nothing observed yet */
-    bool slow;                         /* an answer since the last rest was slow */
-    int64_t extra_us;                  /* what a rest is longer for the sake of slow servers */
+    int64_t best_us[THROTTLE_SERVERS];   /* 0: nothing observed yet */
+    int64_t times_x16[THROTTLE_SERVERS]; /* how many times the best answers take, smoothed, x 16 */
+    bool slow;                           /* an answer since the last rest was slow */
+    int64_t extra_us;                    /* what a rest is longer for the sake of slow servers */
 };
 
 #define THROTTLE_NONE ((struct throttle){.slow = false})
 
+#define THROTTLE_TIMES_MAX 10
 #define THROTTLE_EXTRA_MIN_US 2000
 /* A chunk of some hundred accounts every tenth of a second costs next to nothing, and a cache that
  * stays cold costs the store more. */
