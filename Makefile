@@ -62,7 +62,7 @@ benches   := $(bench_src:test/bench/%.c=$(BUILD)/test/bench/%)
 .SECONDARY:
 
 all: $(lib) $(programs)
-tests: $(units) $(clients)
+tests: $(units) $(clients) $(BUILD)/sim
 
 $(lib): $(call object,$(lib_src)) $(BUILD)/obj/sql_statements.o
 	$(call say,AR,$@)
