@@ -4,7 +4,9 @@ other shows, whatever happens to Redis or to either of them (invariants 1 to 4; 
 
 import contextlib
 import random
+import re
 import signal
+import socket
 import statistics
 import threading
 import time
@@ -16,6 +18,44 @@ from checker import SLOWNESS, Load, findings, free_port, pass_time, trust_of, wa
 
 # W is 1.1 s; what a silent daemon costs the other, with the search for it.
 TAKEN_OVER_SECONDS_MAX = 4.0
+
+
+class Wire:
+    """A way to a local port that can be cut and mended."""
+
+    def __init__(self, to):
+        self.to = to
+        self.port = free_port()
+        self.sockets = []
+        self.mend()
+
+    def mend(self):
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
+
+    def cut(self):
+        """Both ends of every connection are closed, and new ones are refused."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for end in self.sockets:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def accept(self, listener):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(("127.0.0.1", self.to))
+                self.sockets += [near, far]
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self.carry, args=ends, daemon=True).start()
+
+    @staticmethod
+    def carry(source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_RDWR)
 
 
 class TwoCase(harness.BooksCase):
@@ -418,6 +458,41 @@ class Faults(TwoCase):
             daemon.restart()
         for number in (1, 2):
             wait_trusted(self.box, 8, number)
+
+    def backends_of(self, daemon):
+        """PostgreSQL's processes that serve this daemon and do nothing just now."""
+        idle = self.box.psql("select pid from pg_stat_activity where state = 'idle'").split()
+        named = re.findall(r"event=store-up .* backend=(\d+)", daemon.log.read_text())
+        return [int(pid) for pid in idle if pid in named]
+
+    def test_one_without_its_store_the_other_without_redis(self):
+        """The first still has Redis, with the value and the stamp that it trusted: the end of its
+        lease alone forbids it to believe them (rules T1, T4 and T6)."""
+        self.open("between")
+        wire = Wire(self.box.redis.port)
+        daemon = self.box.daemons[1]
+        before = daemon.conf.read_text()
+        self.cut_off(daemon, f"127.0.0.1:{wire.port}")
+        stopped = []
+        try:
+            for number in (1, 2):
+                wait_trusted(self.box, 8, number)
+            self.second = self.box.client(2)
+            self.cached_at_both("between")
+            stopped = self.backends_of(self.box.daemons[0])
+            for pid in stopped:
+                harness.send_signal(pid, signal.SIGSTOP)
+            wire.cut()
+            self.second.execute_command("CREDIT", "between", 1, "KEY", "between")
+            for _ in range(2):
+                balance = harness.record(self.first.execute_command("BALANCE", "between"))
+                self.assertTrue(balance["stale"] == 1 or balance["balance"] == "1", balance)
+        finally:
+            for pid in stopped:
+                harness.send_signal(pid, signal.SIGCONT)
+            daemon.conf.write_text(before)
+            daemon.restart()
+        self.assertEqual([self.first.get("between"), self.box.client(2).get("between")], ["1"] * 2)
 
     def test_each_on_its_own_redis(self):
         other = self.box.dir / "redis-split"
