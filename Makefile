@@ -117,7 +117,7 @@ check-full: deps
 
 asan tsan: deps
 	@$(again) BUILD=build/$@ SANITIZE=$(if $(filter asan,$@),address$(comma)undefined,thread) all tests
-	@BALLAST_BUILD=build/$@ test/check --level quick unit integration
+	@BALLAST_BUILD=build/$@ test/check --level quick unit sim integration
 comma := ,
 
 run: deps
