@@ -218,6 +218,7 @@ const struct cli_command cli_jobs[] = {
      .details =
          "Works under load, with or without the daemon running; safe to repeat and to interrupt.\n"
          "Values that are right are kept. One rebuild runs at a time: a second one waits and\n"
-         "returns the result of the first.\n"},
+         "returns the result of the first. A daemon that fills an empty cache in the background\n"
+         "makes room for it within a second.\n"},
     {.name = NULL},
 };
