@@ -93,6 +93,53 @@ def findings(box):
     return box.psql((harness.TOP / "sql" / "invariants.sql").read_text())
 
 
+class Wire:
+    """A way to a local port that can be cut and mended."""
+
+    def __init__(self, to):
+        self.to = to
+        self.port = free_port()
+        self.sockets = []
+        self.flowing = threading.Event()
+        self.flowing.set()
+        self.mend()
+
+    def mend(self):
+        self.flowing.set()
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
+
+    def hold(self):
+        """From here on what comes back from the port stays on the way, and is lost at cut()."""
+        self.flowing.clear()
+
+    def cut(self):
+        """Both ends of every connection are closed, and new ones are refused."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for end in self.sockets:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def accept(self, listener):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(("127.0.0.1", self.to))
+                self.sockets += [near, far]
+                for source, target in ((near, far), (far, near)):
+                    threading.Thread(target=self.carry, args=(source, target, source is far),
+                                     daemon=True).start()
+
+    def carry(self, source, target, is_back):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if is_back:
+                    self.flowing.wait()
+                target.sendall(data)
+            target.shutdown(socket.SHUT_RDWR)
+
+
 class Ledger:
     """What has been sent, and what anybody has been told, of each account."""
 

@@ -13,7 +13,7 @@ import redis
 
 import harness
 import resp
-from checker import SLOWNESS, Change, Load, metrics_of, pass_time, trust_of, wait_trusted
+from checker import SLOWNESS, Change, Load, Wire, metrics_of, pass_time, trust_of, wait_trusted
 
 WORKERS = "application_name like 'ballastd worker%'"
 ALL = "application_name like 'ballastd %'"
@@ -163,21 +163,62 @@ class Interrupted(StoreCase):
         self.assertFalse([error for error in load.errors if error[0] == "CREDIT"])
         load.check_store()
 
+    @harness.level("quick")
     def test_late_backend(self):
-        """The backend gets the batch and does not move; the daemon gives it up and sends the same
-        keys elsewhere; then the old one moves again and posts, or finds them posted."""
-        for number in range(3):
+        """The backend gets the batch and does not move; the daemon gives it up; then the old one
+        moves again, and may find the batch in its socket: what it has refused or posted by then
+        is what the client is told."""
+        for number in range(2):
             account = f"late-{number}"
             self.client.execute_command("OPEN", account, "USD/2")
-            with self.paused_backends():
-                reply = harness.record(
-                    self.client.execute_command("CREDIT", account, 5, "KEY", account))
-                self.assertEqual((reply["balance"], reply["version"]), ("5", "2"))
+            with resp.Connection(self.box.daemon) as connection:
+                with self.paused_backends():
+                    connection.send_raw(resp.encode_all((
+                        ("DEBIT", account, 3, "KEY", f"{account}-debit"),
+                        ("CREDIT", account, 5, "KEY", f"{account}-credit"))))
+                    pass_time(2)
+                refused, credit = connection.read(), connection.read()
+            self.assertIsInstance(refused, resp.Failure, refused)
+            self.assertEqual(refused.code, "INSUFFICIENT")
+            credit = harness.record(credit)
+            self.assertEqual((credit["balance"], credit["version"]), ("5", "2"))
             harness.wait_for(lambda: self.box.psql(
                 "select count(*) from pg_stat_activity where state = 'active' and "
                 f"{WORKERS}") == "0", 10 * SLOWNESS, "the end of the old backend's work")
             self.assertEqual(self.journal_of(account), "1|1")
             self.assertEqual(self.client.get(account), "5")
+
+    # The store remembers no refusal, and later mutations of the same batch have been posted.
+    @unittest.expectedFailure
+    def test_refused_in_a_batch_whose_answer_was_lost(self):
+        """The batch is committed and its answer lost: the debit that was refused stood before the
+        credit, and is refused again when the batch is sent again (order of one connection)."""
+        daemon = self.box.daemon
+        wire = Wire(self.box.postgres.port)
+        before = daemon.conf.read_text()
+        daemon.conf.write_text(before.replace(f"port={self.box.postgres.port}",
+                                              f"port={wire.port}"))
+        daemon.restart()
+        try:
+            wait_trusted(self.box, 20)
+            self.client = self.box.client()
+            self.client.execute_command("OPEN", "refused", "USD/2")
+            with resp.Connection(daemon) as connection:
+                wire.hold()
+                connection.send_raw(resp.encode_all((
+                    ("DEBIT", "refused", 3, "KEY", "refused-debit"),
+                    ("CREDIT", "refused", 5, "KEY", "refused-credit"))))
+                harness.wait_for(lambda: self.journal_of("refused") == "1|1", what="the commit")
+                wire.cut()
+                wire.mend()
+                refused, credit = connection.read(), connection.read()
+        finally:
+            daemon.conf.write_text(before)
+            daemon.restart()
+            wire.cut()
+        self.assertEqual(harness.record(credit)["balance"], "5")
+        self.assertIsInstance(refused, resp.Failure, refused)
+        self.assertEqual(refused.code, "INSUFFICIENT")
 
     def test_backends_paused_under_load(self):
         """In the middle of whatever they do, for longer than the daemon waits. What they hold may

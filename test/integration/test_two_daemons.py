@@ -6,56 +6,24 @@ import contextlib
 import random
 import re
 import signal
-import socket
 import statistics
 import threading
 import time
 import unittest
+from pathlib import Path
 
 import harness
 import resp
-from checker import SLOWNESS, Load, findings, free_port, pass_time, trust_of, wait_trusted
+from checker import SLOWNESS, Load, Wire, findings, free_port, pass_time, trust_of, wait_trusted
 
 # W is 1.1 s; what a silent daemon costs the other, with the search for it.
 TAKEN_OVER_SECONDS_MAX = 4.0
 
 
-class Wire:
-    """A way to a local port that can be cut and mended."""
-
-    def __init__(self, to):
-        self.to = to
-        self.port = free_port()
-        self.sockets = []
-        self.mend()
-
-    def mend(self):
-        self.listener = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
-
-    def cut(self):
-        """Both ends of every connection are closed, and new ones are refused."""
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for end in self.sockets:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def accept(self, listener):
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = listener.accept()
-                far = socket.create_connection(("127.0.0.1", self.to))
-                self.sockets += [near, far]
-                for ends in ((near, far), (far, near)):
-                    threading.Thread(target=self.carry, args=ends, daemon=True).start()
-
-    @staticmethod
-    def carry(source, target):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_RDWR)
+def stands_still(pid):
+    states = [stat.read_text().rpartition(")")[2].split()[0]
+              for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
 
 
 class TwoCase(harness.BooksCase):
@@ -328,6 +296,7 @@ class Faults(TwoCase):
             waiting = resp.Connection(daemon)
             with self.survivor_load(f"paused-{turn}"):
                 daemon.pause()
+                harness.wait_for(lambda: stands_still(daemon.pid), what="a daemon that stands still")
                 try:
                     waiting.send("GET", "sleeper")
                     waiting.send("CREDIT", "sleeper", 1, "KEY", f"sleeper-{turn}-late")
