@@ -17,7 +17,7 @@ struct worker_options {
     struct server *server;
     int index;
     const struct config *config; /* stays until worker_holds_config denies it */
-    const char *daemon; /* the name of the lease */
+    const char *daemon;          /* the name of the lease */
     struct trust_view *view;
     struct board *board;
     void (*ended)(void *ctx); /* on the worker's thread, when it has let go of everything */
