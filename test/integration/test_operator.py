@@ -38,7 +38,6 @@ class Switch(harness.Case):
         self.box.cli("cache", "maybe", expect=64)
 
 
-@harness.level("check")
 class Timeline(harness.Case):
     daemons = 2
 
@@ -52,6 +51,7 @@ class Timeline(harness.Case):
         harness.wait_for(lambda: self.box.psql("SELECT pg_is_in_recovery()") == "f",
                          what="the end of recovery")
 
+    @harness.level("check")
     def test_nothing_is_posted_before_an_operator_has_looked(self):
         client = self.box.client()
         client.execute_command("OPEN", "alice", "USD/2")
