@@ -1,6 +1,7 @@
 /*
  * server/socket.h: opens listening sockets, at the start of the daemon, in the main thread: what
- * is wrong with an address is told before anything is served.
+ * is wrong with an address is told before anything is served. A place that is taken is tried again
+ * for two seconds: a predecessor that was killed gives it back when its last thread is gone.
  */
 #ifndef BALLAST_SERVER_SOCKET_H
 #define BALLAST_SERVER_SOCKET_H

@@ -3,12 +3,33 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "base/clock.h"
+
+/* A predecessor that was killed holds its sockets until its last thread has given back its memory,
+ * when its process may look ended already. */
+#define SOCKET_TAKEN_US_MAX (INT64_C(2) * 1000 * 1000)
+#define SOCKET_TAKEN_POLL_MS 20
+
+/* One pause for what is taken, until the time is over. Keeps errno. */
+static bool socket_wait_taken(int64_t until_us)
+{
+    int error = errno;
+    bool again = clock_boot_us() < until_us;
+
+    if (again) {
+        poll(NULL, 0, SOCKET_TAKEN_POLL_MS);
+    }
+    errno = error;
+    return again;
+}
 
 static int socket_fail(int fd, const struct address *address, const char *doing, char *err,
                        size_t errlen)
@@ -48,6 +69,17 @@ static int socket_bind_tcp(const struct address *address, bool share)
     return fd;
 }
 
+static int socket_bind_free_tcp(const struct address *address)
+{
+    int64_t until_us = clock_boot_us() + SOCKET_TAKEN_US_MAX;
+    int fd;
+
+    do {
+        fd = socket_bind_tcp(address, false);
+    } while (fd < 0 && errno == EADDRINUSE && socket_wait_taken(until_us));
+    return fd;
+}
+
 /* The port that the kernel chose. */
 static uint16_t socket_port(int fd)
 {
@@ -67,14 +99,14 @@ int socket_listen_tcp(struct address *address, int backlog, int *fds, int count,
     if (count > 1 && address->port != 0) {
         /* SO_REUSEPORT would let a second daemon of the same user share the port silently; a
          * socket without it can only be bound where nobody listens. */
-        int probe = socket_bind_tcp(address, false);
+        int probe = socket_bind_free_tcp(address);
         if (probe < 0) {
             return socket_fail(-1, address, "listen on", err, errlen);
         }
         close(probe);
     }
     for (int i = 0; i < count; i++) {
-        fds[i] = socket_bind_tcp(address, count > 1);
+        fds[i] = count > 1 ? socket_bind_tcp(address, true) : socket_bind_free_tcp(address);
         if (fds[i] >= 0 && address->port == 0) {
             address->port = socket_port(fds[i]);
         }
@@ -89,8 +121,7 @@ int socket_listen_tcp(struct address *address, int backlog, int *fds, int count,
     return 0;
 }
 
-/* Whether somebody answers on the socket file that stands there. */
-static bool socket_unix_is_alive(const struct sockaddr_un *where)
+static bool socket_unix_answers(const struct sockaddr_un *where)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -100,6 +131,19 @@ static bool socket_unix_is_alive(const struct sockaddr_un *where)
     /* EAGAIN: a listener whose backlog is full. */
     bool alive = connect(fd, (const struct sockaddr *)where, sizeof *where) == 0 || errno == EAGAIN;
     close(fd);
+    return alive;
+}
+
+/* Whether somebody answers, and goes on to, on the socket file that stands there. */
+static bool socket_unix_is_alive(const struct sockaddr_un *where)
+{
+    int64_t until_us = clock_boot_us() + SOCKET_TAKEN_US_MAX;
+    bool alive;
+
+    do {
+        alive = socket_unix_answers(where);
+    } while (alive && socket_wait_taken(until_us));
+    errno = EADDRINUSE;
     return alive;
 }
 
@@ -119,7 +163,7 @@ int socket_listen_unix(struct socket_unix *unix_socket, const char *path, mode_t
     }
     memcpy(where.sun_path, path, strlen(path));
     if (lstat(path, &there) == 0) {
-        errno = S_ISSOCK(there.st_mode) ? EADDRINUSE : EEXIST;
+        errno = EEXIST;
         if (!S_ISSOCK(there.st_mode) || socket_unix_is_alive(&where) || unlink(path) != 0) {
             return socket_fail(-1, &address, "listen on", err, errlen);
         }

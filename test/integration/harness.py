@@ -77,11 +77,13 @@ def record(reply):
 
 
 def process_runs(pid):
+    """A killed process is a zombie while other threads of it still hold its sockets."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
+        threads = len(os.listdir(f"/proc/{pid}/task"))
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
+    return threads > 1 or stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def send_signal(pid, number):

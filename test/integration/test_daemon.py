@@ -194,6 +194,29 @@ class Life(harness.Case):
         self.assertIn(self.daemon.socket, done.stderr)
         self.assertTrue(Path(self.daemon.socket).exists())
 
+    def test_places_that_become_free_in_a_moment_are_waited_for(self):
+        """As a predecessor holds them that was killed and still gives back its memory."""
+        conf = self.box.dir / "successor.conf"
+        path = self.box.dir / "successor.sock"
+        with socket.create_server(("127.0.0.1", 0)) as taken, \
+                socket.socket(socket.AF_UNIX) as taken_file:
+            taken_file.bind(str(path))
+            taken_file.listen()
+            conf.write_text(self.daemon.conf.read_text() + "\n[listen]\nhttp = off\n"
+                            f"address = 127.0.0.1:{taken.getsockname()[1]}\nunix = {path}\n")
+            successor = subprocess.Popen(
+                harness.launcher() + [str(BALLASTD), "-c", str(conf)], stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL)
+            self.addCleanup(successor.communicate)
+            self.addCleanup(successor.kill)
+            with self.assertRaises(subprocess.TimeoutExpired):
+                successor.wait(0.5)
+        client = redis.Redis(unix_socket_path=str(path))
+        harness.wait_for(client.ping, what="the successor's answer")
+        client.close()
+        successor.terminate()
+        self.assertEqual(successor.wait(harness.STOP_SECONDS_MAX), 0)
+
     def test_a_socket_file_left_behind_is_replaced(self):
         self.daemon.kill()
         self.daemon.process.wait()
