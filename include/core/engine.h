@@ -56,9 +56,10 @@ struct engine *engine_create(const struct engine_options *options, struct trust_
 void engine_detach(struct engine *engine);
 void engine_free(struct engine *engine);
 
-/* The links belong to the caller. All mutations go over writer: one link keeps the order of each
- * connection's mutations, also when they are sent again. */
-void engine_attach(struct engine *engine, struct store_link *writer,
+/* The links belong to the caller. Mutations go over writer: one link keeps their order, also when
+ * they are sent again. Those that would wait for a locked account, and what must not overtake them,
+ * go over detour (core/detour.c). */
+void engine_attach(struct engine *engine, struct store_link *writer, struct store_link *detour,
                    struct store_link *const *readers, size_t reader_count,
                    struct cache_link *cache);
 
@@ -114,6 +115,7 @@ struct write_item {
      * the call only. */
     void (*done)(struct write_item *item);
     void *owner;
+    uint64_t stream; /* a connection's number: items of one stream take effect in their order */
 
     /* the engine's own */
     struct write_item *next;
@@ -125,7 +127,7 @@ struct write_item {
 struct write_item *engine_write_new(struct engine *engine) __attribute__((warn_unused_result));
 /* Gives back an item that was not submitted. */
 void engine_write_discard(struct engine *engine, struct write_item *item);
-/* Takes the item over. Items submitted in one order take effect in that order. */
+/* Takes the item over. Items of one stream take effect in the order of their submission. */
 void engine_write(struct engine *engine, struct write_item *item);
 
 /* --- queries: what only the store can answer --------------------------------------------------*/

@@ -1,7 +1,8 @@
 /*
  * The inside of an engine, shared by the files of core/ that make it up: engine.c (life, timer,
- * scheduling of the store's links), read.c (lookups in the cache), fill.c (misses), write.c (group
- * commit), query.c and ensure.c (what may be shown when). Nobody else includes this.
+ * scheduling of the store's links), read.c (lookups in the cache), fill.c (misses), write.c and
+ * commit.c (group commit), detour.c (round locked accounts), query.c and ensure.c (what may be
+ * shown when). Nobody else includes this.
  */
 #ifndef BALLAST_CORE_ENGINE_PARTS_H
 #define BALLAST_CORE_ENGINE_PARTS_H
@@ -100,6 +101,75 @@ static inline struct read_item *read_queue_pop(struct read_queue *queue)
     return item;
 }
 
+/* --- mutations: write.c, commit.c, detour.c ---------------------------------------------------*/
+
+struct commit;
+
+struct write_queue {
+    struct write_item *first, **end;
+    size_t count;
+};
+
+static inline void write_queue_init(struct write_queue *queue)
+{
+    queue->first = NULL;
+    queue->end = &queue->first;
+    queue->count = 0;
+}
+
+static inline void write_queue_push(struct write_queue *queue, struct write_item *item)
+{
+    item->next = NULL;
+    *queue->end = item;
+    queue->end = &item->next;
+    queue->count++;
+}
+
+static inline struct write_item *write_queue_pop(struct write_queue *queue)
+{
+    struct write_item *item = queue->first;
+    if (item != NULL) {
+        queue->first = item->next;
+        if (queue->first == NULL) {
+            queue->end = &queue->first;
+        }
+        queue->count--;
+    }
+    return item;
+}
+
+/* Moves all of more to the end of queue. */
+static inline void write_queue_join(struct write_queue *queue, struct write_queue *more)
+{
+    if (more->first != NULL) {
+        *queue->end = more->first;
+        queue->end = more->end;
+        queue->count += more->count;
+        write_queue_init(more);
+    }
+}
+
+/* A link that posts, and what waits for it, in order. */
+struct lane {
+    struct engine *engine;
+    struct store_link *link;
+    struct write_queue queue;
+    struct commit *commit; /* under way on the link, or in doubt: nothing passes it; NULL: none */
+    int batch_limit;       /* shrinks after a rollback, to find the mutation that is at fault */
+    int64_t pause_us;      /* nothing is sent before */
+    int64_t forget;        /* a commit whose refusals the store need not keep; 0: none */
+};
+
+/* Streams and accounts are told apart by a hash: two that share a place are treated as one, which
+ * costs the one that is not meant a detour. */
+#define DETOUR_PLACES 4096
+
+struct detour {
+    struct lane lane;
+    uint32_t streams[DETOUR_PLACES]; /* items on the detour, queue and commit */
+    bool locked[DETOUR_PLACES];      /* accounts that a posting would wait for */
+};
+
 /* --- the engine -------------------------------------------------------------------------------*/
 
 struct engine {
@@ -109,7 +179,6 @@ struct engine {
     struct trust_view *view;
     struct metrics *metrics;
 
-    struct store_link *writer;
     struct store_link *readers[ENGINE_READ_LINKS_MAX];
     size_t reader_count;
     struct cache_link *cache;
@@ -140,12 +209,10 @@ struct engine {
 
     /* write.c */
     struct pool *items;
-    struct write_item *queue_first, **queue_end;
-    size_t queued;
+    struct lane main;
+    struct detour detour;
+    size_t queued; /* items, in queues and commits */
     struct list commits_active, commits_idle;
-    bool writing;           /* a commit is on the writer link */
-    int batch_limit;        /* shrinks after a rollback, to find the mutation that is at fault */
-    int64_t write_pause_us; /* nothing is sent before */
 
     /* query.c */
     struct query_item *query_first, **query_end;
@@ -182,10 +249,44 @@ void fill_tick(struct engine *engine, int64_t now);
 void fill_drop_all(struct engine *engine);
 
 void write_create(struct engine *engine);
-void write_destroy(struct engine *engine);
 void write_advance(struct engine *engine);
 void write_tick(struct engine *engine, int64_t now);
 void write_drop_all(struct engine *engine);
+/* Tells the client, once. The item stays: it may have to be resolved yet. */
+void write_answer(struct engine *engine, struct write_item *item);
+void write_answer_as(struct engine *engine, struct write_item *item, enum outcome outcome,
+                     const char *detail);
+/* The last word on an item: it goes back to its pool. */
+void write_item_over(struct engine *engine, struct write_item *item);
+
+void commit_create_all(struct engine *engine);
+void commit_destroy_all(struct engine *engine);
+/* Puts what the lane has to do on its link, if that is free. */
+void commit_advance(struct lane *lane);
+void commit_tick(struct engine *engine, int64_t now);
+void commit_drop_all(struct engine *engine);
+/* What is in doubt, in commits, and waiting to be sent again. */
+void commit_status(const struct engine *engine, struct engine_status *status, int64_t now);
+void write_status(const struct engine *engine, struct engine_status *status, int64_t now);
+static inline void engine_count_doubt(struct engine_status *status, int64_t age_us)
+{
+    status->writes_in_doubt++;
+    status->oldest_doubt_us = age_us > status->oldest_doubt_us ? age_us : status->oldest_doubt_us;
+}
+
+/* True for what touches a locked account, or must not overtake what is on the detour. */
+bool detour_takes(const struct detour *detour, const struct write_item *item);
+void detour_push(struct detour *detour, struct write_item *item);
+void detour_left(struct detour *detour, const struct write_item *item);
+/* The accounts with a row that the item's words name, room at most; returns how many. */
+size_t detour_accounts(const struct write_item *item, const struct account_id **ids, size_t room);
+void detour_mark_locked(struct detour *detour, const struct account_entry *accounts, size_t count);
+/* The accounts of the item are locked, or are not any more. */
+void detour_mark(struct detour *detour, const struct write_item *item, bool locked);
+/* Moves what detour_takes() from the queue to the detour. */
+void detour_divert(struct detour *detour, struct write_queue *queue);
+/* The first item cannot be done now: it goes behind the others, with what must not overtake it. */
+void detour_rotate(struct detour *detour);
 
 bool query_feed(struct engine *engine, struct store_link *link);
 void query_tick(struct engine *engine, int64_t now);

@@ -28,7 +28,7 @@ struct worker_thread {
     void (*ended)(void *ctx);
     void *ctx;
 
-    struct store_link *writer;
+    struct store_link *writer, *detour;
     struct store_link *readers[ENGINE_READ_LINKS_MAX];
     size_t reader_count;
     struct cache_link *cache;

@@ -5,7 +5,7 @@
  *   connect.c   from an address to "connected"
  *   session.c   what happens between "connected" and "up": settings, hello, preparing, listening
  *   request.c   the one request in flight: sending, deadline, reply, what its end means
- *   post.c read.c era.c query.c   the requests of store.h: parameters in, rows out
+ *   post.c refusals.c read.c era.c query.c   the requests of store.h: parameters in, rows out
  *
  * The journey of a request: an adapter builds parameters (link_params), names the statement and
  * the function that will read the rows, and calls request_submit(). On an up link the request
@@ -34,6 +34,8 @@
 /* The prepared statements, in the order in which session.c prepares them. */
 enum statement {
     STATEMENT_POST_BATCH,
+    STATEMENT_READ_REFUSALS,
+    STATEMENT_LOCKED_ACCOUNTS,
     STATEMENT_READ_ACCOUNTS,
     STATEMENT_ACCOUNT_PAGE,
     STATEMENT_READ_HISTORY,
@@ -100,7 +102,7 @@ struct store_request {
         store_rows_fn *rows;
     } done;
     void *arg;
-    struct store_posting *const *postings; /* STATEMENT_POST_BATCH */
+    struct store_posting *const *postings; /* STATEMENT_POST_BATCH, STATEMENT_READ_REFUSALS */
     size_t posting_count;
 };
 

@@ -13,7 +13,7 @@
 
 #include "base/buffer.h"
 
-#define PARAMS_MAX 16 /* post_batch has nine */
+#define PARAMS_MAX 16 /* post_batch has eleven */
 
 /* Object ids of pg_type.dat: fixed in every PostgreSQL. */
 enum param_type {

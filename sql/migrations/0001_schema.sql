@@ -105,6 +105,19 @@ CREATE TABLE ballast.reversal (
     CONSTRAINT reversal_amount CHECK (amount > 0)
 );
 
+-- What a daemon's commit refused, under the number that the daemon gave it, until its answer is known
+-- to have arrived (ballast.post_batch()). A commit whose answer was lost is sent again; what it
+-- refused must stay refused, although what came later in it may have made it possible.
+CREATE TABLE ballast.refusal (
+    commit_number bigint NOT NULL,
+    op integer NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    outcome text NOT NULL,
+    detail text,
+    accounts text[] COLLATE "C" NOT NULL,
+    PRIMARY KEY (commit_number, op)
+);
+
 -- Balances of system accounts: system_balance holds the sum of every journal row with an id of at
 -- most system_roll_up.upto; readers add the rows after it. numeric: the world may owe more than
 -- an int64. pending_*: the next upto and the transactions it waits for (ballast.roll_up()).

@@ -15,6 +15,30 @@ AS $$
                      AND a.balance - a.held >= a.floor - least(lowest, 0) END
 $$;
 
+-- post_in_order, with what it refuses noted under the number of the commit (NULL: not noted).
+CREATE FUNCTION ballast.post_and_note(
+    p_commit bigint, p_kind text[], p_key text[], p_account text[], p_peer text[], p_asset text[],
+    p_amount bigint[], p_target bigint[], p_memo text[], p_op integer[])
+RETURNS SETOF ballast.post_result
+LANGUAGE plpgsql
+SET search_path = ballast, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    WITH result AS MATERIALIZED (
+        SELECT * FROM ballast.post_in_order(p_kind, p_key, p_account, p_peer, p_asset, p_amount,
+                                            p_target, p_memo, p_op)
+    ), noted AS (
+        INSERT INTO ballast.refusal (commit_number, op, outcome, detail, accounts)
+        SELECT p_commit, r.op, min(r.outcome), min(r.detail),
+               array_remove(array_agg(r.account), NULL)
+          FROM result AS r
+         WHERE p_commit IS NOT NULL AND r.outcome <> 'OK'
+         GROUP BY r.op)
+    SELECT * FROM result;
+END
+$$;
+
 -- Posts a batch. Parallel arrays, one row an operation, or a leg of an mtransfer; op numbers the
 -- operations, ascending, equal for the legs of one mtransfer. What each kind uses:
 --   open       account, asset, amount = floor (NULL: 0); no key
@@ -26,11 +50,14 @@ $$;
 --   setfloor   account, amount = floor
 --   close      account
 -- Result: see ballast.post_result; the rows of one operation stand together, by part. An
--- operation that is refused or malformed leaves no trace and disturbs no other. Does not notify:
+-- operation that is refused or malformed changes nothing and disturbs no other. Does not notify:
 -- its callers publish.
+-- p_commit, where given, was never used before: refusals are noted under it (ballast.refusal), for
+-- whoever does not get the answer. p_forget: the caller has had the answer to that commit.
 CREATE FUNCTION ballast.post_batch(
     p_kind text[], p_key text[], p_account text[], p_peer text[], p_asset text[],
-    p_amount bigint[], p_target bigint[], p_memo text[], p_op integer[])
+    p_amount bigint[], p_target bigint[], p_memo text[], p_op integer[],
+    p_commit bigint DEFAULT NULL, p_forget bigint DEFAULT NULL)
 RETURNS SETOF ballast.post_result
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = ballast, pg_temp
@@ -63,6 +90,9 @@ BEGIN
     END IF;
     -- The transaction's id before any transfer id: see ballast.roll_up().
     PERFORM pg_current_xact_id();
+    IF p_forget IS NOT NULL THEN
+        DELETE FROM ballast.refusal WHERE commit_number = p_forget;
+    END IF;
     SELECT count(DISTINCT p_key[i]) = count(*) AND sum(p_amount[i]) < 4611686018427387904
            AND bool_and(p_kind[i] IN ('credit', 'debit')
                         AND ballast.words_error(p_kind[i], p_key[i], p_account[i], p_peer[i], NULL,
@@ -70,8 +100,8 @@ BEGIN
       INTO at_once
       FROM generate_subscripts(p_op, 1) AS i;
     IF at_once IS NOT TRUE THEN
-        RETURN QUERY SELECT * FROM ballast.post_in_order(p_kind, p_key, p_account, p_peer, p_asset,
-                                                         p_amount, p_target, p_memo, p_op);
+        RETURN QUERY SELECT * FROM ballast.post_and_note(p_commit, p_kind, p_key, p_account, p_peer,
+                                                         p_asset, p_amount, p_target, p_memo, p_op);
         RETURN;
     END IF;
 
@@ -159,8 +189,8 @@ BEGIN
      WHERE m.key = ANY (ARRAY[p_key[i]]) AND m.transfer = id[i];
     RETURN QUERY
     SELECT r.*
-      FROM ballast.post_in_order(
-               ARRAY(SELECT p_kind[i] FROM unnest(rest) AS i),
+      FROM ballast.post_and_note(
+               p_commit, ARRAY(SELECT p_kind[i] FROM unnest(rest) AS i),
                ARRAY(SELECT p_key[i] FROM unnest(rest) AS i),
                ARRAY(SELECT p_account[i] FROM unnest(rest) AS i),
                ARRAY(SELECT p_peer[i] FROM unnest(rest) AS i),
@@ -224,8 +254,24 @@ BEGIN
 END
 $$;
 
+-- Which of these accounts somebody holds a lock on that a posting would wait for. Locks the others,
+-- to the end of the transaction; waits for none.
+CREATE FUNCTION ballast.locked_accounts(p_accounts text[]) RETURNS SETOF ballast.account
+LANGUAGE sql SECURITY DEFINER
+SET search_path = ballast, pg_temp
+AS $$
+    WITH free AS MATERIALIZED (
+        SELECT a.account_id FROM ballast.account AS a
+         WHERE a.account_id = ANY (p_accounts)
+           FOR NO KEY UPDATE SKIP LOCKED)
+    SELECT a.* FROM ballast.account AS a
+     WHERE a.account_id = ANY (p_accounts)
+       AND NOT EXISTS (SELECT FROM free AS f WHERE f.account_id = a.account_id)
+$$;
+
+GRANT EXECUTE ON FUNCTION ballast.locked_accounts(text[]) TO ballast_daemon;
 GRANT EXECUTE ON FUNCTION ballast.post_batch(text[], text[], text[], text[], text[], bigint[],
-    bigint[], text[], integer[]) TO ballast_daemon;
+    bigint[], text[], integer[], bigint, bigint) TO ballast_daemon;
 GRANT EXECUTE ON FUNCTION ballast.post(text, text, text, bigint, text)
     TO ballast_poster, ballast_daemon;
 

@@ -100,11 +100,13 @@ BEGIN
 END
 $$;
 
+-- Refusals whose daemon did not come back for them are forgotten on this occasion.
 CREATE FUNCTION ballast.reconciliation_start(p_runner text, p_sample double precision,
                                              p_repair boolean) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER
 SET search_path = ballast, pg_temp
 AS $$
+    DELETE FROM ballast.refusal WHERE at < now() - interval '1 day';
     INSERT INTO ballast.reconciliation_run (runner, sample, repair)
     VALUES (p_runner, p_sample, p_repair) RETURNING run
 $$;

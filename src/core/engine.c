@@ -24,10 +24,8 @@ struct engine *engine_create(const struct engine_options *options, struct trust_
     engine->ctx = ctx;
     engine->view = view;
     engine->metrics = metrics;
-    engine->batch_limit = options->batch_max;
     read_queue_init(&engine->lookups);
     read_queue_init(&engine->misses);
-    engine->queue_end = &engine->queue_first;
     engine->query_end = &engine->query_first;
     list_init(&engine->fills_active);
     list_init(&engine->queries_active);
@@ -41,11 +39,12 @@ struct engine *engine_create(const struct engine_options *options, struct trust_
     return engine;
 }
 
-void engine_attach(struct engine *engine, struct store_link *writer,
+void engine_attach(struct engine *engine, struct store_link *writer, struct store_link *detour,
                    struct store_link *const *readers, size_t reader_count, struct cache_link *cache)
 {
     assert(reader_count > 0 && reader_count <= ENGINE_READ_LINKS_MAX);
-    engine->writer = writer;
+    engine->main.link = writer;
+    engine->detour.lane.link = detour;
     for (size_t i = 0; i < reader_count; i++) {
         engine->readers[i] = readers[i];
     }
@@ -76,7 +75,7 @@ void engine_free(struct engine *engine)
     pool_destroy(engine->fills);
     pool_destroy(engine->refreshes);
     pool_destroy(engine->items);
-    write_destroy(engine);
+    commit_destroy_all(engine);
     pool_destroy(engine->queries);
     free(engine);
 }
@@ -213,7 +212,7 @@ void engine_links_changed(struct engine *engine)
         engine->readers_down_us = clock_boot_us();
     }
     metrics_set(&engine->metrics->store_up,
-                store_link_is_up(engine->writer) && any_reader_up(engine));
+                store_link_is_up(engine->main.link) && any_reader_up(engine));
     metrics_set(&engine->metrics->cache_up, cache_link_is_up(engine->cache));
     engine_ask_flush(engine);
 }
@@ -224,24 +223,16 @@ void engine_status(struct engine *engine, struct engine_status *status)
 {
     int64_t now = clock_boot_us();
     *status = (struct engine_status){
-        .writer_up = store_link_is_up(engine->writer),
+        .writer_up = store_link_is_up(engine->main.link),
         .reader_up = any_reader_up(engine),
         .cache_up = cache_link_is_up(engine->cache),
-        .store_why = store_link_why(engine->writer),
+        .store_why = store_link_why(engine->main.link),
         .cache_why = cache_link_why(engine->cache),
         .writes_queued = engine->queued,
         .reads_waiting = engine->misses.count,
     };
-    LIST_EACH(&engine->commits_active, at) {
-        status->writes_in_flight++;
-    }
-    for (const struct write_item *item = engine->queue_first; item != NULL; item = item->next) {
-        if (item->sent) {
-            int64_t age = now - item->received_us;
-            status->writes_in_doubt++;
-            status->oldest_doubt_us = age > status->oldest_doubt_us ? age : status->oldest_doubt_us;
-        }
-    }
+    commit_status(engine, status, now);
+    write_status(engine, status, now);
     metrics_set(&engine->metrics->cache_trusted, engine_trusts_cache(engine));
     metrics_set(&engine->metrics->era, (int64_t)engine->era.id);
     metrics_set(&engine->metrics->read_queue, (int64_t)engine->misses.count);

@@ -97,6 +97,7 @@ static void submit(struct call *call, struct write_item *item, bool words_ok)
     item->deadline_us = call_deadline_us(call);
     item->done = write_done;
     item->owner = reply;
+    item->stream = call->session->client.id;
     engine_write(call->session->worker->engine, item);
 }
 

@@ -1,5 +1,6 @@
 /*
- * A worker's links: one writer and some readers to the store, one to the cache.
+ * A worker's links: a writer, a second one round locked accounts (core/detour.c) and some readers to
+ * the store, one to the cache.
  *
  * The key of the cache's checksums stands in the store: until some link to the store has been up,
  * every value reads as poison, and no era should be opened on the word of a worker that could not
@@ -108,6 +109,7 @@ void worker_links_make(struct worker_thread *self, const struct config *config, 
     struct store_options store = store_options_of(config, name);
     store.lease = daemon;
     self->writer = worker_make_store_link(self, &store);
+    self->detour = worker_make_store_link(self, &store);
     store.lease = NULL;
     while (self->reader_count < (size_t)config->store.read_links) {
         self->readers[self->reader_count++] = worker_make_store_link(self, &store);
@@ -116,13 +118,14 @@ void worker_links_make(struct worker_thread *self, const struct config *config, 
     if (self->cache == NULL) {
         abort();
     }
-    engine_attach(self->worker.engine, self->writer, self->readers, self->reader_count,
-                  self->cache);
+    engine_attach(self->worker.engine, self->writer, self->detour, self->readers,
+                  self->reader_count, self->cache);
 }
 
 void worker_links_free(struct worker_thread *self)
 {
     store_link_free(self->writer);
+    store_link_free(self->detour);
     for (size_t i = 0; i < self->reader_count; i++) {
         store_link_free(self->readers[i]);
     }

@@ -1,5 +1,5 @@
 /*
- * Posting: mutations into the nine arrays of ballast.post_batch(), its rows back into their
+ * Posting: mutations into the arrays of ballast.post_batch(), its rows back into their
  * results.
  *
  * `op` is the posting's place in the batch; an MTRANSFER is one row a leg, all with its op. The
@@ -341,7 +341,7 @@ static void posted(struct store_link *link, const struct store_request *request,
 }
 
 void store_post(struct store_link *link, struct store_posting *const *postings, size_t count,
-                store_post_fn *done, void *arg)
+                int64_t commit, int64_t forget, store_post_fn *done, void *arg)
 {
     struct params *params = request_params(link);
     int rows = 0;
@@ -353,6 +353,12 @@ void store_post(struct store_link *link, struct store_posting *const *postings, 
     for (int column = 0; column < COLUMN_COUNT; column++) {
         params_array(params, column_types[column], rows);
         put_column(params, (enum post_column)column, postings, count);
+    }
+    params_int8(params, commit);
+    if (forget != 0) {
+        params_int8(params, forget);
+    } else {
+        params_null(params);
     }
     request_submit(link, &(struct store_request){.kind = REQUEST_PREPARED,
                                                  .statement = STATEMENT_POST_BATCH,

@@ -86,9 +86,9 @@ static void accounts_came(struct store_link *link, const struct store_request *r
         request->done.accounts(request->arg, reply->status, reply->error, NULL);
         return;
     }
-    fits = request->statement == STATEMENT_ACCOUNT_PAGE
-               ? read_page_rows(link, reply->result, &accounts)
-               : read_accounts_rows(link, reply->result, &accounts);
+    fits = request->statement == STATEMENT_READ_ACCOUNTS
+               ? read_accounts_rows(link, reply->result, &accounts)
+               : read_page_rows(link, reply->result, &accounts);
     if (!fits) {
         struct store_error error = request_misfit(request);
 
@@ -98,8 +98,9 @@ static void accounts_came(struct store_link *link, const struct store_request *r
     request->done.accounts(request->arg, STORE_OK, reply->error, &accounts);
 }
 
-void store_read_accounts(struct store_link *link, const struct account_id *const *ids, size_t count,
-                         store_accounts_fn *done, void *arg)
+static void read_by_ids(struct store_link *link, enum statement statement,
+                        const struct account_id *const *ids, size_t count, store_accounts_fn *done,
+                        void *arg)
 {
     struct params *params = request_params(link);
 
@@ -109,10 +110,22 @@ void store_read_accounts(struct store_link *link, const struct account_id *const
         params_element_text(params, ids[i]->bytes, ids[i]->len);
     }
     request_submit(link, &(struct store_request){.kind = REQUEST_PREPARED,
-                                                 .statement = STATEMENT_READ_ACCOUNTS,
+                                                 .statement = statement,
                                                  .finish = accounts_came,
                                                  .done.accounts = done,
                                                  .arg = arg});
+}
+
+void store_read_accounts(struct store_link *link, const struct account_id *const *ids, size_t count,
+                         store_accounts_fn *done, void *arg)
+{
+    read_by_ids(link, STATEMENT_READ_ACCOUNTS, ids, count, done, arg);
+}
+
+void store_read_locked(struct store_link *link, const struct account_id *const *ids, size_t count,
+                       store_accounts_fn *done, void *arg)
+{
+    read_by_ids(link, STATEMENT_LOCKED_ACCOUNTS, ids, count, done, arg);
 }
 
 void store_page_accounts(struct store_link *link, const struct account_id *after, int limit,

@@ -41,10 +41,14 @@ static const struct statement_row statements[] = {
     [STATEMENT_POST_BATCH] = {"post_batch",
                               sql_post_batch,
                               false,
-                              9,
+                              11,
                               {PARAM_TEXT_ARRAY, PARAM_TEXT_ARRAY, PARAM_TEXT_ARRAY,
                                PARAM_TEXT_ARRAY, PARAM_TEXT_ARRAY, PARAM_INT8_ARRAY,
-                               PARAM_INT8_ARRAY, PARAM_TEXT_ARRAY, PARAM_INT4_ARRAY}},
+                               PARAM_INT8_ARRAY, PARAM_TEXT_ARRAY, PARAM_INT4_ARRAY, PARAM_INT8,
+                               PARAM_INT8}},
+    [STATEMENT_READ_REFUSALS] = {"read_refusals", sql_read_refusals, false, 1, {PARAM_INT8}},
+    [STATEMENT_LOCKED_ACCOUNTS] =
+        {"locked_accounts", sql_locked_accounts, false, 1, {PARAM_TEXT_ARRAY}},
     [STATEMENT_READ_ACCOUNTS] = {"read_accounts", sql_read_accounts, false, 1, {PARAM_TEXT_ARRAY}},
     [STATEMENT_ACCOUNT_PAGE] =
         {"account_page", sql_account_page, false, 2, {PARAM_TEXT, PARAM_INT4}},

@@ -188,8 +188,6 @@ class Interrupted(StoreCase):
             self.assertEqual(self.journal_of(account), "1|1")
             self.assertEqual(self.client.get(account), "5")
 
-    # The store remembers no refusal, and later mutations of the same batch have been posted.
-    @unittest.expectedFailure
     def test_refused_in_a_batch_whose_answer_was_lost(self):
         """The batch is committed and its answer lost: the debit that was refused stood before the
         credit, and is refused again when the batch is sent again (order of one connection)."""
@@ -270,7 +268,6 @@ class Interrupted(StoreCase):
 class Locked(StoreCase):
     conf = "[limits]\nrequest-timeout-ms = 8000\n[store]\nlock-timeout-ms = 300\n"
 
-    @unittest.expectedFailure  # the one link of a worker waits with it, until its deadline
     def test_only_the_locked_account_waits(self):
         for account in ("locked", "free"):
             self.client.execute_command("OPEN", account, "USD/2")

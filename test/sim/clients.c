@@ -250,6 +250,7 @@ static void submit_mutation(struct client *client, struct engine *engine, int64_
     item->deadline_us = deadline;
     item->done = write_done;
     item->owner = client;
+    item->stream = (uint64_t)client->index;
     engine_write(engine, item);
 }
 

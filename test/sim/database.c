@@ -50,6 +50,7 @@ void db_begin(void)
         free(db.accounts[i].versions);
     }
     memset(&db, 0, sizeof db);
+    refusals_forget();
     db.waiting_end = &db.waiting;
     db.timeline = 1;
     db.era = (struct era_row){{.id = 1, .state = ERA_DRAINED, .timeline_current = true}, 1};
@@ -105,6 +106,11 @@ const struct db_posting *db_key_taken_by(uint64_t key)
 {
     const struct key_row *row = key_row(key);
     return row->taken ? &row->posting : NULL;
+}
+
+bool db_is_locked(int account)
+{
+    return db.accounts[account].holder != NULL;
 }
 
 uint64_t db_next_transfer(void)
@@ -324,6 +330,7 @@ static void commit(struct statement *statement)
     switch (statement->kind) {
     case STATEMENT_POST:
         commit_changes(statement);
+        refusals_note(statement);
         break;
     case STATEMENT_RENEW:
         commit_renewal(statement);
@@ -418,6 +425,7 @@ static void begin(struct statement *statement)
     }
     if (!may_begin(statement)) {
         if (world.now >= statement->gives_up_at) {
+            statement->gave_up = true;
             statement_answer(statement, STORE_TRANSIENT);
             statement_release(statement);
             return;
@@ -451,6 +459,9 @@ static void read_rows(struct statement *statement)
     statement->era = *db_era();
     for (int i = 0; i < statement->count; i++) {
         statement->states[i] = db_present(statement->accounts[i]);
+        if (statement->kind == STATEMENT_LOCKED && !db_is_locked(statement->accounts[i])) {
+            statement->states[i].version = 0;
+        }
     }
 }
 
@@ -478,8 +489,14 @@ void db_arrive(struct statement *statement)
         return;
     }
     switch (statement->kind) {
+    case STATEMENT_REFUSALS:
+        refusals_read(statement);
+        statement_answer(statement, STORE_OK);
+        statement_release(statement);
+        break;
     case STATEMENT_ACCOUNTS:
     case STATEMENT_HISTORY:
+    case STATEMENT_LOCKED:
     case STATEMENT_ERA_READ:
         read_rows(statement);
         statement_answer(statement, STORE_OK);

@@ -14,6 +14,8 @@
 enum statement_kind {
     STATEMENT_ACCOUNTS,
     STATEMENT_HISTORY,
+    STATEMENT_REFUSALS,
+    STATEMENT_LOCKED,
     STATEMENT_POST,
     STATEMENT_RENEW,
     STATEMENT_ERA_READ,
@@ -56,6 +58,7 @@ struct statement {
     bool aborted;           /* the server died */
     bool active;            /* holds locks */
     int64_t gives_up_at;    /* waiting for a lock */
+    bool gave_up;           /* and did */
     enum store_status status;
 
     /* the link's */
@@ -70,7 +73,8 @@ struct statement {
     int accounts[SIM_ENTRIES_MAX];
     struct db_posting postings[SIM_ENTRIES_MAX];
     char daemon[24], incarnation[24];
-    uint64_t number; /* seen, renewals, the era's id, or the version before which history ends */
+    uint64_t number; /* seen, renewals, the era's id, the version before which history ends, or the
+                      * commit's */
     char run_id[STORE_RUN_ID_MAX], replid[STORE_RUN_ID_MAX];
     struct store_era next_era;
 
@@ -116,6 +120,15 @@ struct account_state db_present(int account);
 /* NULL: nobody has used the key. */
 const struct db_posting *db_key_taken_by(uint64_t key);
 uint64_t db_next_transfer(void);
+
+/* Somebody's transaction has written it, or waits to. */
+bool db_is_locked(int account);
+
+/* refusals.c: what commits have refused. */
+void refusals_forget(void);
+void refusals_note(const struct statement *statement);
+/* Sets the outcomes of the statement's postings: UNKNOWN where nothing was noted. */
+void refusals_read(struct statement *statement);
 
 /* posting.c: computes the outcomes of a batch, and what it would change and show. */
 void posting_run(struct statement *statement);

@@ -33,6 +33,7 @@ static struct store_link *links[LINKS_MAX];
 static int link_count;
 static struct statement *free_statements;
 static const struct store_error no_error = {"", ""};
+static const struct store_error lock_error = {"55P03", "lock timeout"};
 
 static void try_connect(void *object, uint64_t arg);
 
@@ -60,7 +61,7 @@ struct statement *statement_new(enum statement_kind kind)
     statement->kind = kind;
     statement->references = 1;
     statement->number = 0;
-    statement->effect = false;
+    statement->effect = statement->gave_up = false;
     statement->change_count = statement->shown_count = statement->lease_count = 0;
     statement->daemon[0] = statement->run_id[0] = statement->replid[0] = '\0';
     return statement;
@@ -288,16 +289,29 @@ void statement_answer(struct statement *statement, enum store_status status)
 
 /* --- requests and their replies ---------------------------------------------------------------*/
 
-void store_read_accounts(struct store_link *link, const struct account_id *const *ids, size_t count,
-                         store_accounts_fn *done, void *arg)
+static void read_by_ids(struct store_link *link, enum statement_kind kind,
+                        const struct account_id *const *ids, size_t count, store_accounts_fn *done,
+                        void *arg)
 {
-    struct statement *statement = statement_new(STATEMENT_ACCOUNTS);
+    struct statement *statement = statement_new(kind);
     assert(count <= SIM_ENTRIES_MAX);
     statement->count = (int)count;
     for (size_t i = 0; i < count; i++) {
         statement->accounts[i] = account_of(ids[i]);
     }
     submit(link, statement, (void *)done, arg);
+}
+
+void store_read_accounts(struct store_link *link, const struct account_id *const *ids, size_t count,
+                         store_accounts_fn *done, void *arg)
+{
+    read_by_ids(link, STATEMENT_ACCOUNTS, ids, count, done, arg);
+}
+
+void store_read_locked(struct store_link *link, const struct account_id *const *ids, size_t count,
+                       store_accounts_fn *done, void *arg)
+{
+    read_by_ids(link, STATEMENT_LOCKED, ids, count, done, arg);
 }
 
 void store_read_history(struct store_link *link, const struct account_id *account, uint64_t before,
@@ -325,12 +339,14 @@ void store_read_system(struct store_link *link, const struct account_id *account
     abort(); /* no client of the simulator asks */
 }
 
-void store_post(struct store_link *link, struct store_posting *const *postings, size_t count,
-                store_post_fn *done, void *arg)
+static void submit_postings(struct store_link *link, enum statement_kind kind,
+                            struct store_posting *const *postings, size_t count, int64_t commit,
+                            store_post_fn *done, void *arg)
 {
-    struct statement *statement = statement_new(STATEMENT_POST);
+    struct statement *statement = statement_new(kind);
     assert(count <= SIM_ENTRIES_MAX);
     statement->count = (int)count;
+    statement->number = (uint64_t)commit;
     statement->caller_postings = postings;
     for (size_t i = 0; i < count; i++) {
         const struct mutation *m = &postings[i]->mutation;
@@ -343,6 +359,19 @@ void store_post(struct store_link *link, struct store_posting *const *postings, 
         };
     }
     submit(link, statement, (void *)done, arg);
+}
+
+void store_post(struct store_link *link, struct store_posting *const *postings, size_t count,
+                int64_t commit, int64_t forget, store_post_fn *done, void *arg)
+{
+    (void)forget;
+    submit_postings(link, STATEMENT_POST, postings, count, commit, done, arg);
+}
+
+void store_read_refusals(struct store_link *link, struct store_posting *const *postings,
+                         size_t count, int64_t commit, store_post_fn *done, void *arg)
+{
+    submit_postings(link, STATEMENT_REFUSALS, postings, count, commit, done, arg);
 }
 
 void store_lease_renew(struct store_link *link, const char *daemon, const char *incarnation,
@@ -472,6 +501,23 @@ static void answer_post(struct statement *statement, enum store_status status)
         set_entry(&entries[reply.count++], shown->account, &shown->state);
     }
     mutant_saw_drained = statement->era.state == ERA_DRAINED;
+    ((store_post_fn *)statement->callback)(statement->arg, status,
+                                           statement->gave_up ? &lock_error : &no_error, &reply);
+}
+
+static void answer_refusals(struct statement *statement, enum store_status status)
+{
+    struct account_entry entries[SIM_ENTRIES_MAX];
+    struct store_posted reply = {entries, 0};
+    for (int i = 0; status == STORE_OK && i < statement->count; i++) {
+        const struct db_posting *posting = &statement->postings[i];
+        struct mutation_result *result = &statement->caller_postings[i]->result;
+        memset(result, 0, sizeof *result);
+        result->outcome = posting->outcome;
+        if (posting->outcome != OUTCOME_UNKNOWN && posting->state.version > 0) {
+            set_entry(&entries[reply.count++], posting->account, &posting->state);
+        }
+    }
     ((store_post_fn *)statement->callback)(statement->arg, status, &no_error, &reply);
 }
 
@@ -482,6 +528,7 @@ static void answer(struct store_link *link, struct statement *statement, enum st
     (void)link;
     switch (statement->kind) {
     case STATEMENT_ACCOUNTS:
+    case STATEMENT_LOCKED:
         answer_accounts(statement, status);
         break;
     case STATEMENT_HISTORY:
@@ -489,6 +536,9 @@ static void answer(struct store_link *link, struct statement *statement, enum st
         break;
     case STATEMENT_POST:
         answer_post(statement, status);
+        break;
+    case STATEMENT_REFUSALS:
+        answer_refusals(statement, status);
         break;
     case STATEMENT_RENEW:
         ((store_leases_fn *)statement->callback)(statement->arg, status, &no_error, &leases);

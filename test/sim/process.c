@@ -347,12 +347,13 @@ static void worker_start(struct process *process, int index)
     worker->engine = engine_create(&options, process->view, worker->metrics, &engine_hooks, worker);
     worker->reader_count = 1 + sim_below(2);
     worker->writer = store_link_new(&store_hooks, worker);
+    worker->detour = store_link_new(&store_hooks, worker);
     for (size_t i = 0; i < worker->reader_count; i++) {
         worker->readers[i] = store_link_new(&store_hooks, worker);
     }
     worker->cache = cache_link_new(&cache_hooks, worker);
-    engine_attach(worker->engine, worker->writer, worker->readers, worker->reader_count,
-                  worker->cache);
+    engine_attach(worker->engine, worker->writer, worker->detour, worker->readers,
+                  worker->reader_count, worker->cache);
 }
 
 /* --- life -------------------------------------------------------------------------------------*/
@@ -401,6 +402,7 @@ static void process_free(struct process *process)
         engine_detach(worker->engine);
         cache_link_free(worker->cache);
         store_link_free(worker->writer);
+        store_link_free(worker->detour);
         for (size_t k = 0; k < worker->reader_count; k++) {
             store_link_free(worker->readers[k]);
         }

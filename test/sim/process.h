@@ -18,7 +18,7 @@ struct worker {
     struct process *process;
     int index;
     struct engine *engine;
-    struct store_link *writer, *readers[2];
+    struct store_link *writer, *detour, *readers[2];
     size_t reader_count;
     struct cache_link *cache;
     struct metrics *metrics;

@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 
+#include "base/random.h"
 #include "cluster.h"
 #include "store/bare.h"
 #include "store/store.h"
@@ -30,6 +31,7 @@ struct outcome_seen {
 static struct {
     struct event_base *base;
     struct store_link *link;
+    int64_t commit; /* the last one's number */
     struct store_options options;
     struct outcome_seen seen;
     int ups, downs, notifies;
@@ -290,10 +292,17 @@ static inline struct store_posting *posting(enum mutation_kind kind, const char 
     return p;
 }
 
+/* The tests of a program share a database. */
+static inline int64_t next_commit(void)
+{
+    t.commit = (int64_t)random_uint64();
+    return t.commit;
+}
+
 static inline struct outcome_seen *post(struct store_posting **postings, size_t count)
 {
     fresh();
-    store_post(t.link, postings, count, on_posted, &t.seen);
+    store_post(t.link, postings, count, next_commit(), 0, on_posted, &t.seen);
     return answer();
 }
 

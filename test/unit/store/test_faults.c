@@ -40,7 +40,7 @@ static struct store_posting *submit_stuck(const char *key, const char *account)
 
     postings[0] = posting(MUTATION_CREDIT, key, account, "@world", 100);
     fresh();
-    store_post(t.link, postings, 1, on_posted, &t.seen);
+    store_post(t.link, postings, 1, next_commit(), 0, on_posted, &t.seen);
     ck_assert_int_eq(t.seen.calls, 0);
     ck_assert(!store_link_ready(t.link));
     while (cluster_ask("SELECT count(*) FROM pg_stat_activity WHERE application_name = "
@@ -291,7 +291,7 @@ START_TEST(cancelled_replication_is_local_only)
     await_setting("SHOW synchronous_standby_names", "nobody");
     p[0] = posting(MUTATION_OPEN, NULL, "local", NULL, 0);
     fresh();
-    store_post(t.link, p, 1, on_posted, &t.seen);
+    store_post(t.link, p, 1, next_commit(), 0, on_posted, &t.seen);
     while (cluster_ask("SELECT count(*) FROM pg_stat_activity WHERE application_name = "
                        "'test-link' AND wait_event = 'SyncRep'") == 0) {
         event_base_loop(t.base, EVLOOP_NONBLOCK);
@@ -318,7 +318,7 @@ START_TEST(a_bent_reply_is_in_doubt_and_ends_the_link)
     cluster_exec("dbname=bent", "ALTER FUNCTION ballast.post_batch RENAME TO post_batch_right");
     cluster_exec("dbname=bent",
                  "CREATE FUNCTION ballast.post_batch(k text[], y text[], a text[], p text[], "
-                 "s text[], m bigint[], g bigint[], e text[], o int[]) "
+                 "s text[], m bigint[], g bigint[], e text[], o int[], c bigint, f bigint) "
                  "RETURNS SETOF ballast.post_result LANGUAGE sql AS "
                  "'SELECT 7, r.part, r.outcome, r.id, r.account, r.asset, r.balance, r.held, "
                  "r.floor, r.status, r.version, r.duplicate, r.changed, r.detail "

@@ -385,7 +385,71 @@ START_TEST(any_statement_with_parameters)
 }
 END_TEST
 
+static struct outcome_seen *read_refusals(struct store_posting **postings, size_t count,
+                                          int64_t commit)
+{
+    fresh();
+    store_read_refusals(t.link, postings, count, commit, on_posted, &t.seen);
+    return answer();
+}
+
+START_TEST(refusals_of_a_commit_are_kept_until_forgotten)
+{
+    struct store_posting *batch[4];
+    int64_t commit;
+
+    link_up();
+    open_account("kept:a");
+    open_account("kept:b");
+    batch[0] = posting(MUTATION_DEBIT, "kept-1", "kept:a", "@world", 1);
+    batch[1] = posting(MUTATION_CREDIT, "kept-2", "kept:a", "@world", 5);
+    batch[2] = posting(MUTATION_TRANSFER, "kept-3", "kept:b", "kept:a", 1);
+    batch[3] = posting(MUTATION_CREDIT, "kept-4", "kept:none", "@world", 1);
+    ck_assert_int_eq(post(batch, 4)->status, STORE_OK);
+    commit = t.commit;
+    ck_assert_int_eq(read_refusals(batch, 4, commit)->status, STORE_OK);
+    ck_assert_int_eq(batch[0]->result.outcome, OUTCOME_INSUFFICIENT);
+    ck_assert_str_ne(batch[0]->result.detail, "");
+    ck_assert_int_eq(batch[1]->result.outcome, OUTCOME_UNKNOWN);
+    ck_assert_int_eq(batch[2]->result.outcome, OUTCOME_INSUFFICIENT);
+    ck_assert_int_eq(batch[3]->result.outcome, OUTCOME_NOACCOUNT);
+    expect_state("kept:a", 5, 2);
+    expect_state("kept:b", 0, 1);
+
+    fresh();
+    batch[1] = posting(MUTATION_CREDIT, "kept-5", "kept:a", "@world", 1);
+    store_post(t.link, &batch[1], 1, next_commit(), commit, on_posted, &t.seen);
+    ck_assert_int_eq(answer()->status, STORE_OK);
+    ck_assert_int_eq(read_refusals(batch, 4, commit)->status, STORE_OK);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(batch[i]->result.outcome, OUTCOME_UNKNOWN);
+    }
+    ck_assert_uint_eq(t.seen.count, 0);
+}
+END_TEST
+
+START_TEST(locked_accounts_are_named)
+{
+    const struct account_id ids[3] = {id_of("lock:a"), id_of("lock:b"), id_of("lock:none")};
+    const struct account_id *asked[3] = {&ids[0], &ids[1], &ids[2]};
+
+    link_up();
+    open_account("lock:a");
+    open_account("lock:b");
+    PGconn *other = cluster_connect("");
+    cluster_exec_on(other, "BEGIN");
+    cluster_exec_on(other, "SELECT FROM ballast.account WHERE account_id = 'lock:b' FOR UPDATE");
+    fresh();
+    store_read_locked(t.link, asked, 3, on_accounts, &t.seen);
+    ck_assert_int_eq(answer()->status, STORE_OK);
+    ck_assert_uint_eq(t.seen.count, 1);
+    ck_assert(account_id_equal(&t.seen.entries[0].id, &ids[1]));
+    PQfinish(other);
+}
+END_TEST
+
 STORE_MAIN("requests", a_mixed_batch, duplicates_show_the_original, refusals,
            a_reverse_in_part_and_whole, a_thousand_in_one_batch, large_batches_under_tls,
            accounts_missing_and_there, pages_in_order, history_newest_first, balance_at_a_time,
-           system_accounts_beyond_64_bits, any_statement_with_parameters)
+           system_accounts_beyond_64_bits, any_statement_with_parameters,
+           refusals_of_a_commit_are_kept_until_forgotten, locked_accounts_are_named)

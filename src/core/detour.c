@@ -1,0 +1,162 @@
+/*
+ * The way round locked accounts (fault row 7): when somebody holds the lock of an account in SQL,
+ * only the mutations of that account wait, and those that must not overtake one of them.
+ *
+ * A commit that ran into a lock is rolled back whole. The store is asked which of its accounts are
+ * locked; the mutations that touch one of those leave the main lane for the detour, a link of its
+ * own, and with them everything of the same stream that stands behind, because mutations of one
+ * connection take effect in their order. What arrives later follows them while the account is
+ * known to be locked, or its stream is on the detour. There the commits are small, and one that has
+ * to wait for its lock goes behind the others each time.
+ *
+ * A mutation by the id of a transfer names no account: it meets the lock on the main lane, alone in
+ * its commit at last, and goes the same way then.
+ */
+#include "core/engine_parts.h"
+
+#include <string.h>
+
+#include "base/attributes.h"
+
+/* FNV-1a, by Fowler, Noll and Vo. */
+static size_t place_of(const void *bytes, size_t len)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < len; i++) {
+        hash = (hash ^ ((const uint8_t *)bytes)[i]) * UINT64_C(1099511628211);
+    }
+    return (hash ^ hash >> 32) % DETOUR_PLACES;
+}
+
+static size_t place_of_stream(const struct write_item *item)
+{
+    return place_of(&item->stream, sizeof item->stream);
+}
+
+/* Goes through the accounts of the item's words that have a row to be locked; until one is it. */
+static bool any_account(const struct write_item *item,
+                        bool (*is_it)(const struct account_id *id, void *arg), void *arg)
+{
+    const struct mutation *m = &item->posting.mutation;
+    const struct account_id *named[2] = {&m->account, &m->peer};
+    for (int i = 0; i < 2; i++) {
+        if (named[i]->len > 0 && !account_id_is_system(named[i]) && is_it(named[i], arg)) {
+            return true;
+        }
+    }
+    for (int i = 0; i < m->leg_count; i++) {
+        if ((!account_id_is_system(&m->legs[i].from) && is_it(&m->legs[i].from, arg)) ||
+            (!account_id_is_system(&m->legs[i].to) && is_it(&m->legs[i].to, arg))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_marked(const struct account_id *id, void *arg)
+{
+    const bool *places = arg;
+    return places[place_of(id->bytes, id->len)];
+}
+
+static bool mark(const struct account_id *id, void *arg)
+{
+    bool *places = arg;
+    places[place_of(id->bytes, id->len)] = true;
+    return false;
+}
+
+static bool unmark(const struct account_id *id, void *arg)
+{
+    bool *places = arg;
+    places[place_of(id->bytes, id->len)] = false;
+    return false;
+}
+
+struct collection {
+    const struct account_id **ids;
+    size_t count, room;
+};
+
+static bool collect(const struct account_id *id, void *arg)
+{
+    struct collection *collection = arg;
+    if (collection->count < collection->room) {
+        collection->ids[collection->count++] = id;
+    }
+    return false;
+}
+
+size_t detour_accounts(const struct write_item *item, const struct account_id **ids, size_t room)
+{
+    struct collection collection = {ids, 0, room};
+    (void)any_account(item, collect, &collection);
+    return collection.count;
+}
+
+bool detour_takes(const struct detour *detour, const struct write_item *item)
+{
+    return detour->streams[place_of_stream(item)] > 0 ||
+           any_account(item, is_marked, (void *)detour->locked);
+}
+
+void detour_push(struct detour *detour, struct write_item *item)
+{
+    detour->streams[place_of_stream(item)]++;
+    write_queue_push(&detour->lane.queue, item);
+}
+
+void detour_left(struct detour *detour, const struct write_item *item)
+{
+    size_t place = place_of_stream(item);
+    assert(detour->streams[place] > 0);
+    detour->streams[place]--;
+}
+
+void detour_mark(struct detour *detour, const struct write_item *item, bool locked)
+{
+    (void)any_account(item, locked ? mark : unmark, detour->locked);
+}
+
+void detour_mark_locked(struct detour *detour, const struct account_entry *accounts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        (void)mark(&accounts[i].id, detour->locked);
+    }
+}
+
+void detour_divert(struct detour *detour, struct write_queue *queue)
+{
+    struct write_queue rest;
+    struct write_item *item;
+    write_queue_init(&rest);
+    while ((item = write_queue_pop(queue)) != NULL) {
+        if (detour_takes(detour, item)) {
+            detour_push(detour, item);
+        } else {
+            write_queue_push(&rest, item);
+        }
+    }
+    write_queue_join(queue, &rest);
+}
+
+void detour_rotate(struct detour *detour)
+{
+    bool streams[DETOUR_PLACES] = {false}, accounts[DETOUR_PLACES] = {false};
+    struct write_queue *queue = &detour->lane.queue, ahead, behind;
+    struct write_item *item = write_queue_pop(queue);
+    write_queue_init(&ahead);
+    write_queue_init(&behind);
+    (void)any_account(item, mark, accounts);
+    do {
+        if (behind.count == 0 || streams[place_of_stream(item)] ||
+            any_account(item, is_marked, accounts)) {
+            streams[place_of_stream(item)] = true;
+            write_queue_push(&behind, item);
+        } else {
+            write_queue_push(&ahead, item);
+        }
+    } while ((item = write_queue_pop(queue)) != NULL);
+    write_queue_join(queue, &ahead);
+    write_queue_join(queue, &behind);
+}
