@@ -76,7 +76,8 @@ bool command_arity_fits(const struct command *command, size_t words);
 const struct command *command_resolve(const struct resp_slice *args, size_t count);
 
 /* Whether the session may not run it before what is in flight has come back. */
-bool command_must_wait(const struct session *session, const struct command *command);
+bool command_must_wait(const struct session *session, const struct command *command,
+                       const struct resp_args *args);
 
 /* Runs it, or answers with the error that says why not. `command` is command_resolve()'s result. */
 void command_dispatch(struct session *session, const struct command *command,

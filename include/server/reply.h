@@ -44,6 +44,7 @@ struct reply {
     struct session *session;
     const struct command *command; /* NULL: a text slot */
     bool done;
+    bool reads_store;
     uint32_t weight; /* of the pipeline */
     int64_t received_us;
     /* Writes the reply; answer is the engine's item. Called once, when it is its turn or the
@@ -70,6 +71,9 @@ void call_error(struct call *call, const char *code, const char *fmt, ...) PRINT
 /* A slot for a request to the engine; `units` are its accounts or rows. NULL where the worker has
  * too many under way: BUSY has been answered. */
 struct reply *call_request(struct call *call, size_t units) MUST_CHECK;
+
+/* The request goes past the cache: what follows it on its connection is not to show older. */
+void reply_reads_store(struct reply *reply, const struct account_id *id);
 
 /* When a request that is taken up now has to be answered. */
 int64_t call_deadline_us(const struct call *call);

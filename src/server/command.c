@@ -113,15 +113,34 @@ const struct command *command_resolve(const struct resp_slice *args, size_t coun
 
 /* --- order ------------------------------------------------------------------------------------*/
 
-bool command_must_wait(const struct session *session, const struct command *command)
+/* Whether a read in flight that goes past the cache may be of one of its accounts. */
+static bool follows_store_read(const struct session *session, const struct command *command,
+                               const struct resp_args *args)
 {
-    if (session->in_flight == 0) {
+    size_t last = command->last_key < 0 ? args->count - 1 : (size_t)command->last_key;
+    struct account_id id;
+
+    if (session->store_reads == 0 || command->first_key == 0) {
         return false;
     }
-    if (command->flags & COMMAND_ALONE) {
-        return true;
+    for (size_t i = (size_t)command->first_key; i <= last && i < args->count;
+         i += (size_t)command->key_step) {
+        if (account_id_parse(&id, args->items[i].data, args->items[i].len) &&
+            (session->store_read_accounts & session_account_bit(&id)) != 0) {
+            return true;
+        }
     }
-    return command->class != COMMAND_OTHER && command->class != session->run;
+    return false;
+}
+
+bool command_must_wait(const struct session *session, const struct command *command,
+                       const struct resp_args *args)
+{
+    if (session->in_flight == 0 || command->class == COMMAND_OTHER) {
+        return session->in_flight > 0 && (command->flags & COMMAND_ALONE) != 0;
+    }
+    return (command->flags & COMMAND_ALONE) != 0 || command->class != session->run ||
+           follows_store_read(session, command, args);
 }
 
 /* --- errors before a command runs -------------------------------------------------------------*/

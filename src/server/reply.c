@@ -107,6 +107,13 @@ struct reply *call_request(struct call *call, size_t units)
     return reply;
 }
 
+void reply_reads_store(struct reply *reply, const struct account_id *id)
+{
+    reply->reads_store = true;
+    reply->session->store_reads++;
+    reply->session->store_read_accounts |= session_account_bit(id);
+}
+
 int64_t call_deadline_us(const struct call *call)
 {
     const struct session *session = call->session;
@@ -187,6 +194,9 @@ static bool come_back(struct reply *reply, const void *answer)
     session->in_flight--;
     session->group->in_flight--;
     atomic_store_explicit(&session->client.in_flight, session->in_flight, memory_order_relaxed);
+    if (reply->reads_store && --session->store_reads == 0) {
+        session->store_read_accounts = 0;
+    }
     if (session->state == SESSION_CLOSED) {
         free_reply(reply);
         return false;

@@ -91,7 +91,7 @@ static size_t parse(struct session *session, char *data, size_t len)
             return used + consumed;
         }
         const struct command *command = command_resolve(session->args.items, session->args.count);
-        if (command != NULL && command_must_wait(session, command)) {
+        if (command != NULL && command_must_wait(session, command, &session->args)) {
             hold_command(session, data + used, consumed);
             return used;
         }
@@ -111,7 +111,7 @@ static void run_held(struct session *session)
         args->items[i].data = session->in.data + args->items[i].offset;
     }
     command = command_resolve(args->items, args->count);
-    if (command != NULL && command_must_wait(session, command)) {
+    if (command != NULL && command_must_wait(session, command, args)) {
         hold_command(session, session->in.data, session->held_len);
         return;
     }

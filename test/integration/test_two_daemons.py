@@ -154,6 +154,33 @@ class Together(TwoCase):
         self.assertEqual(sum(map(int, self.first.mget(accounts))), 6000)
         self.assertEqual(self.first.mget(accounts), self.second.mget(accounts))
 
+    def test_a_pipeline_never_goes_back(self):
+        """Behind a read of the store, the cache may still hold what stood there before."""
+        self.open("forwards")
+        self.cached_at_both("forwards")
+        ending = threading.Event()
+
+        def post():
+            number = 0
+            while not ending.is_set():
+                number += 1
+                self.second.execute_command("CREDIT", "forwards", 1, "KEY", f"forwards-{number}")
+        poster = threading.Thread(target=post)
+        poster.start()
+        commands = [("BALANCE", "forwards", "FRESH"), ("GET", "forwards"),
+                    ("HISTORY", "forwards", "COUNT", 1), ("MGET", "trust-probe", "forwards")]
+        try:
+            with resp.Connection(self.box.daemons[0]) as connection:
+                for _ in range(200):
+                    fresh, value, rows, values = connection.ask_all(commands)
+                    shown = [int(harness.record(fresh)["balance"]), int(value),
+                             *(int(harness.record(row)["balance"]) for row in rows),
+                             int(values[1])]
+                    self.assertEqual(shown, sorted(shown))
+        finally:
+            ending.set()
+            poster.join()
+
     # --- posted in SQL ---
 
     def post(self, key, account, amount):
