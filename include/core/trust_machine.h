@@ -37,6 +37,9 @@ struct trust {
     /* the request on the link */
     enum request request;
     int64_t sent_us;
+    int64_t resume_at_us; /* nothing is sent before: the last request failed */
+    bool failing;         /* that has been logged */
+    const struct lease_peer *expelling;
     uint64_t seen_at_send;
     struct cache_identity redis_at_send;
 

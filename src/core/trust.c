@@ -42,7 +42,7 @@
 #include "core/trust_machine.h"
 
 #define JOIN_US 50000      /* that tickets against a new era wait for our lease on it */
-#define RETRY_US 100000    /* after a request that failed while the link stayed */
+#define RETRY_US 100000    /* after a request that failed while the link stayed: any of them */
 #define SETTLED_US 5000000 /* an era that lasted so long forgives the ones before it */
 
 static void run(struct trust *t);
@@ -152,7 +152,7 @@ static bool request_over(struct trust *t, enum store_status status)
         return false;
     }
     if (status != STORE_OK) {
-        t->renew_at_us = clock_boot_us() + RETRY_US;
+        t->resume_at_us = t->renew_at_us = clock_boot_us() + RETRY_US;
         opening_cancel(&t->opening);
     }
     return true;
@@ -229,6 +229,7 @@ static void row_came(void *arg, enum store_status status, const struct store_err
         return;
     }
     if (status == STORE_OK) {
+        t->failing &= request == REQUEST_READ;
         bool opened =
             request == REQUEST_OPEN && row->state == ERA_OPEN && row->id == t->opening.next.id &&
             strcmp(row->nonce, t->opening.next.nonce) == 0; /* ours, not another daemon's */
@@ -252,7 +253,8 @@ static void row_came(void *arg, enum store_status status, const struct store_err
         if (request == REQUEST_DRAIN || request == REQUEST_CLOSE) {
             t->renew_at_us = clock_boot_us();
         }
-    } else if (request != REQUEST_READ) {
+    } else if (request != REQUEST_READ && !t->failing) {
+        t->failing = true;
         log_warn("era-request-failed", "text=%s", LOG_VALUE(error->text));
     }
     run(t);
@@ -284,14 +286,18 @@ static void expelled(void *arg, enum store_status status, const struct store_err
     if (!request_over(t, status)) {
         return;
     }
-    t->renew_at_us = clock_boot_us() + (status == STORE_OK ? 0 : RETRY_US);
+    if (status == STORE_OK) { /* leases change with renewals only: the peer still stands */
+        log_warn("lease-expelled", "daemon=%s silent_ms=%lld",
+                 LOG_VALUE(t->expelling->lease.daemon),
+                 (long long)(clock_boot_us() - t->expelling->changed_us) / 1000);
+        t->renew_at_us = clock_boot_us();
+    }
     run(t);
 }
 
 static void send_expel(struct trust *t, const struct lease_peer *peer)
 {
-    log_warn("lease-expelled", "daemon=%s silent_ms=%lld", LOG_VALUE(peer->lease.daemon),
-             (long long)(clock_boot_us() - peer->changed_us) / 1000);
+    t->expelling = peer;
     sending(t, REQUEST_EXPEL);
     store_lease_expel(t->store, peer->lease.daemon, peer->lease.renewals, expelled, t);
 }
@@ -403,7 +409,8 @@ static void consider_standing_aside(struct trust *t, const struct cache_identity
 
 static void start_next(struct trust *t, int64_t now)
 {
-    if (t->request != REQUEST_NONE || !store_link_ready(t->store)) {
+    if (t->request != REQUEST_NONE || !store_link_ready(t->store) ||
+        (now < t->resume_at_us && !t->stopping)) {
         return;
     }
     const struct lease_peer *silent = t->aside ? NULL : leases_silent(&t->leases, now);
@@ -515,6 +522,7 @@ void trust_links_changed(struct trust *trust)
     if (!store_link_is_up(trust->store)) {
         opening_cancel(&trust->opening);
     }
+    trust->resume_at_us = 0;
     trust->renew_at_us = clock_boot_us(); /* to learn, or to tell which Redis is verified now */
     run(trust);
 }
