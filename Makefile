@@ -5,6 +5,7 @@
 #   SANITIZE=x  address,undefined or thread (what `make asan` and `make tsan` set)
 #
 # `make sim` runs the simulator: SEED=n, SEEDS=a..b, MUTANT=name (`make sim-mutants` lists them).
+# `make chaos` runs real servers and daemons under faults: SEED=n, CHAOS_SECONDS=n.
 
 BUILD    ?= build
 PREFIX   ?= /usr/local
@@ -56,8 +57,8 @@ units     := $(unit_src:test/unit/%.c=$(BUILD)/test/%)
 clients   := $(client_src:test/clients/%.c=$(BUILD)/test/clients/%)
 benches   := $(bench_src:test/bench/%.c=$(BUILD)/test/bench/%)
 
-.PHONY: all tests deps check check-full sim sim-mutants run stop bench lint format asan tsan install \
-        clean FORCE
+.PHONY: all tests deps check check-full sim sim-mutants chaos run stop bench lint format asan tsan \
+        install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -117,7 +118,7 @@ check-full: deps
 
 asan tsan: deps
 	@$(again) BUILD=build/$@ SANITIZE=$(if $(filter asan,$@),address$(comma)undefined,thread) all tests
-	@BALLAST_BUILD=build/$@ test/check --level quick unit sim integration
+	@BALLAST_BUILD=build/$@ test/check --level quick unit sim integration chaos
 comma := ,
 
 run: deps
@@ -142,6 +143,9 @@ sim:
 sim-mutants:
 	@$(again) $(BUILD)/sim
 	@$(BUILD)/sim MUTANTS=list
+
+chaos: deps
+	@$(again) all && BALLAST_BUILD=$(BUILD) test/chaos/run
 
 bench: deps
 	@$(again) all $(benches) && BALLAST_BUILD=$(BUILD) test/bench/run
