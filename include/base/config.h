@@ -180,4 +180,10 @@ const char *config_role_name(enum config_role role);
  */
 char *config_read_secret(const char *path, const char **err) MUST_CHECK;
 
+/*
+ * Takes over what the file holds by now, for a password that was changed (fault row 11). The secret
+ * (on the heap, or NULL) stays where the path is NULL or the file cannot be read.
+ */
+void config_renew_secret(char **secret, const char *path);
+
 #endif

@@ -31,8 +31,9 @@ struct cache_link;
 struct cache_options {
     const char *address; /* "ip:port" or a socket path; copied */
     const char *prefix;
-    const char *user;     /* NULL: none */
-    const char *password; /* NULL: none */
+    const char *user;          /* NULL: none */
+    const char *password;      /* NULL: none */
+    const char *password_file; /* read again at every attempt to connect; NULL: none */
     int connect_timeout_ms;
     int timeout_ms;         /* of reads, tokens and fills */
     int publish_timeout_ms; /* of publishes: a hung Redis may delay an acknowledgement so much */

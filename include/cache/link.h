@@ -132,6 +132,7 @@ struct cache_link {
     size_t prefix_len;
     char *user;     /* NULL: none */
     char *password; /* NULL: none */
+    char *password_file;
     int connect_timeout_ms;
     int timeout_ms;
     int publish_timeout_ms;

@@ -50,7 +50,8 @@ struct store_error {
 /* Process-wide settings of a link; strings are copied at creation. */
 struct store_options {
     const char *conninfo;
-    const char *password; /* NULL: none beyond conninfo */
+    const char *password;      /* NULL: none beyond conninfo */
+    const char *password_file; /* read again at every attempt to connect; NULL: none */
     const char *application_name;
     const char *lease; /* of the daemon that posts: its postings need the row (T12); NULL: none */
     int connect_timeout_ms;

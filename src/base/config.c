@@ -304,28 +304,49 @@ static char *config_resolve(const char *config_path, const char *path)
     return full;
 }
 
-/* The secret that the option names; where it names none, that of the environment, or "". */
+static void config_wipe(char *secret)
+{
+    if (secret != NULL) {
+        explicit_bzero(secret, strlen(secret));
+        free(secret);
+    }
+}
+
+void config_renew_secret(char **secret, const char *path)
+{
+    const char *wrong = NULL;
+    char *fresh = path == NULL ? NULL : config_read_secret(path, &wrong);
+
+    if (fresh != NULL) {
+        config_wipe(*secret);
+        *secret = fresh;
+    }
+}
+
+/* The secret that the option names; where it names none, that of the environment, or "". The path
+ * becomes one that holds wherever it is used. */
 static char *config_load_secret(struct config_loader *loader, const char *option,
-                                const char *variable, const char *path)
+                                const char *variable, char **path)
 {
     const char *value = variable == NULL ? NULL : getenv(variable);
     const char *wrong = NULL;
     char *secret;
 
-    if (path[0] == '\0') {
+    if ((*path)[0] == '\0') {
         secret = strdup(value == NULL ? "" : value);
     } else {
-        char *full = config_resolve(loader->path, path);
+        char *full = config_resolve(loader->path, *path);
 
         if (full == NULL) {
             abort();
         }
+        free(*path);
+        *path = full;
         secret = config_read_secret(full, &wrong);
         if (wrong != NULL) {
             config_fail(loader, config_line_of(loader, option), "cannot take the secret in %s: %s",
                         full, wrong);
         }
-        free(full);
     }
     if (secret == NULL && wrong == NULL) {
         abort();
@@ -338,13 +359,13 @@ static void config_load_secrets(struct config_loader *loader)
     struct config *config = loader->config;
 
     config->store.password = config_load_secret(
-        loader, "store.password-file", "BALLAST_STORE_PASSWORD", config->store.password_file);
+        loader, "store.password-file", "BALLAST_STORE_PASSWORD", &config->store.password_file);
     config->cache.password = config_load_secret(
-        loader, "cache.password-file", "BALLAST_CACHE_PASSWORD", config->cache.password_file);
+        loader, "cache.password-file", "BALLAST_CACHE_PASSWORD", &config->cache.password_file);
     for (size_t i = 0; i < config->auth.users.count; i++) {
         struct config_user *user = &config->auth.users.items[i];
 
-        user->password = config_load_secret(loader, "auth.user", NULL, user->password_file);
+        user->password = config_load_secret(loader, "auth.user", NULL, &user->password_file);
     }
 }
 
@@ -389,14 +410,6 @@ struct config *config_load(const char *path, char *err, size_t errlen)
         return NULL;
     }
     return config;
-}
-
-static void config_wipe(char *secret)
-{
-    if (secret != NULL) {
-        explicit_bzero(secret, strlen(secret));
-        free(secret);
-    }
 }
 
 void config_free(struct config *config)

@@ -357,6 +357,7 @@ struct cache_link *cache_link_create(struct event_base *base, const struct cache
     memcpy(link->prefix, options->prefix, link->prefix_len + 1);
     link->user = copy_text(options->user);
     link->password = copy_text(options->password);
+    link->password_file = copy_text(options->password_file);
     link->connect_timeout_ms = options->connect_timeout_ms;
     link->timeout_ms = options->timeout_ms;
     link->publish_timeout_ms = options->publish_timeout_ms;
@@ -379,6 +380,7 @@ static void link_release(struct cache_link *link)
     buffer_free(&link->out);
     free(link->user);
     free(link->password);
+    free(link->password_file);
     free(link);
 }
 

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/config.h"
 #include "cache/command.h"
 
 enum step {
@@ -194,6 +195,7 @@ void cache_link_verify(struct cache_link *link)
 
     verify->command.link = link;
     snprintf(verify->policy, sizeof(verify->policy), "unknown");
+    config_renew_secret(&link->password, link->password_file);
     if (link->password != NULL) {
         verify->steps[verify->count++] = STEP_AUTH;
         if (link->user != NULL) {

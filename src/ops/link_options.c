@@ -9,6 +9,8 @@ struct store_options store_options_of(const struct config *config, const char *a
     return (struct store_options){
         .conninfo = config->store.conninfo,
         .password = config->store.password[0] != '\0' ? config->store.password : NULL,
+        .password_file =
+            config->store.password_file[0] != '\0' ? config->store.password_file : NULL,
         .application_name = application_name,
         .connect_timeout_ms = (int)config->store.connect_timeout_ms,
         .statement_timeout_ms = (int)config->store.statement_timeout_ms,
@@ -24,6 +26,8 @@ struct cache_options cache_options_of(const struct config *config, char address[
         .prefix = config->cache.prefix,
         .user = config->cache.user[0] != '\0' ? config->cache.user : NULL,
         .password = config->cache.password[0] != '\0' ? config->cache.password : NULL,
+        .password_file =
+            config->cache.password_file[0] != '\0' ? config->cache.password_file : NULL,
         .connect_timeout_ms = (int)config->cache.connect_timeout_ms,
         .timeout_ms = (int)config->cache.timeout_ms,
         .publish_timeout_ms = (int)config->cache.publish_timeout_ms,

@@ -5,6 +5,7 @@
 #include "store/link.h"
 
 #include "base/clock.h"
+#include "base/config.h"
 
 /* Defaults stand before the conninfo, which overrides them; what must hold stands behind it. */
 static PGconn *start_connection(const struct store_options *options)
@@ -80,6 +81,7 @@ void connect_start(struct store_link *link)
 {
     link_set_state(link, LINK_CONNECTING);
     link->attempt_us = clock_boot_us();
+    config_renew_secret((char **)&link->options.password, link->options.password_file);
     link->parting[0] = '\0';
     link_arm_timer(link, link->options.connect_timeout_ms);
     link->conn = start_connection(&link->options);

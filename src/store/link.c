@@ -200,6 +200,7 @@ static void link_destroy(struct store_link *link)
     free(link->entries);
     free(link->scratch);
     free((char *)link->options.conninfo);
+    free((char *)link->options.password_file);
     if (link->options.password != NULL) {
         explicit_bzero((char *)link->options.password, strlen(link->options.password));
         free((char *)link->options.password);
@@ -383,6 +384,7 @@ static struct store_link *create(struct event_base *base, const struct store_opt
     link->options.application_name = copy_string(options->application_name);
     link->options.lease = copy_string(options->lease);
     link->options.password = copy_string(options->password);
+    link->options.password_file = copy_string(options->password_file);
     link->writer_id = (int64_t)random_uint64();
     link->hooks = *hooks;
     link->ctx = ctx;
