@@ -170,7 +170,7 @@ static void expire_queue(struct lane *lane, int64_t now)
         }
         if (item->deadline_us <= now && !item->sent) {
             remove_from(lane, place);
-            metrics_add(&lane->engine->metrics->deadlines_mutation, 1);
+            metrics_add(&lane->engine->metrics->deadlines_mutation, !item->answered);
             answer_unsent(lane, item);
             write_item_over(lane->engine, item);
             continue;

@@ -88,16 +88,16 @@ class Account:
         """One batch whose exchange is cut there."""
         key = f"cut/{direction}/{place}/{self.name}"  # for the proxy, once
         rest = key.replace("/", "-")
-        commands = [("CREDIT", self.name, 5, "KEY", key),
-                    ("CREDIT", "nobody", 1, "KEY", f"{rest}-nobody"),
+        commands = [("DEBIT", self.name, self.balance + 1, "KEY", f"{rest}-refused"),
+                    ("CREDIT", self.name, 5, "KEY", key),
                     ("TRANSFER", self.name, self.other, 2, "KEY", f"{rest}-transfer"),
                     ("CREDIT", self.name, 5, "KEY", key),
                     ("DEBIT", self.name, 1, "KEY", f"{rest}-debit")]
-        credit, refused, transfer, again, debit = map(
+        refused, credit, transfer, again, debit = map(
             self.told, self.connection.ask_all(commands))
         case, where = self.case, (direction, place)
         case.assertIsInstance(refused, resp.Failure, where)
-        case.assertEqual(refused.code, "NOACCOUNT", where)
+        case.assertEqual(refused.code, "INSUFFICIENT", where)
         for reply, amount in ((credit, 5), (transfer, -2), (debit, -1)):
             self.balance += amount
             self.version += 1
@@ -106,7 +106,7 @@ class Account:
         case.assertEqual((again["transfer"], again["balance"], again["duplicate"]),
                          (credit["transfer"], credit["balance"], 1), where)
         self.batches += 1
-        self.done += [(commands[0], credit), (commands[2], transfer), (commands[4], debit)]
+        self.done += [(commands[1], credit), (commands[2], transfer), (commands[4], debit)]
 
     @staticmethod
     def told(reply):
