@@ -35,7 +35,8 @@ own_cflags = -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(warnings) -fno-strict-aliasing
              $(hardening) $(checks) -Iinclude
 cflags     = $(own_cflags) -I$(gen) $(pkg_cflags)
 # The simulator takes no library, and small limits, so that they are reached.
-sim_cflags = $(own_cflags) -Itest/sim -DBALLAST_SIM -DLOOKUPS_MAX=16 -DFILL_ACCOUNTS_MAX=8
+sim_cflags = $(own_cflags) -Itest/sim -DBALLAST_SIM -DLOOKUPS_MAX=16 -DFILL_ACCOUNTS_MAX=8 \
+	-DTAIL_PAGE=3
 ldflags   := -pie -pthread -Wl,-z,relro,-z,now,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
 depfile    = -MMD -MP -MT $@ -MF $@.d

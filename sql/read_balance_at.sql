@@ -6,7 +6,7 @@
 -- Index: account_pkey, account_event_pkey, transfer_from_version, transfer_to_version.
 SELECT e.id, e.state, a.account_id, a.asset, a.balance, a.held, a.floor, a.status, a.version,
        s.balance, v.version
-  FROM ballast.era AS e
+  FROM ballast.era_seen AS e
   LEFT JOIN ballast.account AS a ON a.account_id = $1::text
   LEFT JOIN LATERAL (
         SELECT ballast.version_at(a.account_id, a.version, $2::text::timestamptz) AS version

@@ -10,7 +10,7 @@
 SELECT e.id, e.state, a.account_id, a.asset, a.balance, a.held, a.floor, a.status, a.version,
        h.transfer, h.leg, h.version, h.amount, h.balance, h.counterparty, h.kind, h.key, h.memo,
        to_char(h.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-  FROM ballast.era AS e
+  FROM ballast.era_seen AS e
   LEFT JOIN ballast.account AS a ON a.account_id = $1::text
   LEFT JOIN LATERAL (
         (SELECT t.transfer, t.leg::bigint, t.from_version AS version, -t.amount AS amount,

@@ -102,9 +102,6 @@ struct read_item {
 
 void engine_read(struct engine *engine, struct read_item *item);
 
-/* Somebody else changed this account in SQL: make the cache show it (fire and forget, bounded). */
-void engine_refresh(struct engine *engine, const struct account_id *id);
-
 /* --- mutations --------------------------------------------------------------------------------*/
 
 struct write_item {

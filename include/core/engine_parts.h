@@ -27,8 +27,6 @@
 #define FILLS_MAX 6
 /* Commits whose publish is not confirmed yet; the next commit waits beyond. */
 #define COMMITS_MAX 8
-/* Refreshes for posts made in SQL, under way; beyond, the era is closed instead. */
-#define REFRESHES_MAX 4096
 /* How often deadlines are looked at while anything is under way, microseconds. */
 #define TICK_US 10000
 /* How often a link to the cache is proved where no batch does it, microseconds. */
@@ -204,7 +202,6 @@ struct engine {
     struct pool *fills;
     struct list fills_active;
     int64_t misses_pause_us; /* nothing is sent before: the store has just rolled one back */
-    struct pool *refreshes;
     int64_t poison_logged_us;
 
     /* write.c */

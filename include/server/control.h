@@ -1,6 +1,6 @@
 /*
  * server/control.h: the daemon's own links to store and cache with what runs on them: the trust
- * machine, and the notices of postings that were made in SQL. One thread: the control thread.
+ * machine, and the journal's tail. One thread: the control thread.
  */
 #ifndef BALLAST_SERVER_CONTROL_H
 #define BALLAST_SERVER_CONTROL_H
@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 #include "base/config.h"
+#include "core/tail.h"
 #include "core/trust.h"
 #include "server/board.h"
-#include "server/worker.h"
 
 struct control;
 struct event_base;
@@ -21,8 +21,6 @@ struct control_options {
     const char *daemon;          /* the name of the lease: "HOST-PID-" and 16 hex digits */
     struct trust_view *view;
     struct board *board;
-    struct worker *const *workers; /* must stay, as long as the control */
-    int worker_count;
     /* The store needs an operator (schema missing, wrong database...), and was never up. why is a
      * sentence. Called once, from the loop. */
     void (*needs_operator)(void *ctx, const char *why);
@@ -47,9 +45,7 @@ struct control_status {
     struct trust_status trust;
     bool store_up, cache_up;
     const char *store_why, *cache_why; /* "" when up; valid until the loop goes on */
-    uint64_t notices;                  /* accounts that NOTIFY named */
-    uint64_t notices_overflow;         /* of them, those that a worker's queue had no room for */
-    uint64_t fences; /* eras closed for the sake of notices that may have been missed */
+    struct tail_status tail;
 };
 void control_status(const struct control *control, struct control_status *status);
 

@@ -1,5 +1,5 @@
 /*
- * The daemon as a whole: the control thread (trust, HTTP, signals, journal notices) and what all
+ * The daemon as a whole: the control thread (trust, HTTP, signals, journal tail) and what all
  * workers share.
  */
 #ifndef BALLAST_SERVER_SERVER_H

@@ -5,7 +5,8 @@
  *   connect.c   from an address to "connected"
  *   session.c   what happens between "connected" and "up": settings, hello, preparing, listening
  *   request.c   the one request in flight: sending, deadline, reply, what its end means
- *   post.c refusals.c read.c era.c query.c   the requests of store.h: parameters in, rows out
+ *   post.c refusals.c read.c announced.c era.c query.c   the requests of store.h: parameters in,
+ *   rows out
  *
  * The journey of a request: an adapter builds parameters (link_params), names the statement and
  * the function that will read the rows, and calls request_submit(). On an up link the request
@@ -41,6 +42,8 @@ enum statement {
     STATEMENT_READ_HISTORY,
     STATEMENT_READ_BALANCE_AT,
     STATEMENT_READ_SYSTEM_BALANCE,
+    STATEMENT_ANNOUNCED,
+    STATEMENT_FORGET_ANNOUNCED,
     STATEMENT_LEASE_RENEW,
     STATEMENT_LEASE_DROP,
     STATEMENT_LEASE_EXPEL,
@@ -95,6 +98,7 @@ struct store_request {
         store_history_fn *history;
         store_balance_at_fn *balance_at;
         store_system_fn *system;
+        store_announced_fn *announced;
         store_post_fn *post;
         store_leases_fn *leases;
         store_era_fn *era;

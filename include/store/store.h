@@ -58,7 +58,7 @@ struct store_options {
     int statement_timeout_ms; /* the server's; the link gives up on a silent server 500 ms later */
     int lock_timeout_ms;
     bool allow_fsync_off;
-    bool listen; /* LISTEN ballast_journal and ballast_era: the control link */
+    const char *listen; /* the channel to LISTEN on, a constant of ours; NULL: none */
 };
 
 /* Called on the loop; every one may be NULL. */
@@ -67,7 +67,7 @@ struct store_hooks {
     void (*up)(void *ctx, struct store_link *link);
     /* It no longer is; the in-flight request has had its callback already. why is a sentence. */
     void (*down)(void *ctx, struct store_link *link, const char *why);
-    /* A NOTIFY; payload of ballast_journal: account ids, separated by spaces. */
+    /* A NOTIFY on the channel that the link listens on. */
     void (*notify)(void *ctx, struct store_link *link, const char *channel, const char *payload);
 };
 
@@ -161,6 +161,30 @@ typedef void store_system_fn(void *arg, enum store_status status, const struct s
 void store_read_system(struct store_link *link, const struct account_id *account,
                        store_system_fn *done, void *arg);
 
+/* --- the tail: accounts that were changed in SQL ----------------------------------------------*/
+
+#define STORE_JOURNAL_CHANNEL "ballast_journal" /* NOTIFY: accounts were announced */
+#define STORE_ERA_CHANNEL "ballast_era"         /* NOTIFY: the era's row has changed */
+
+struct store_announced {
+    struct store_era_seen era;
+    const struct account_entry *entries; /* as they stand now, by id */
+    const int64_t *marks;                /* of each entry, for store_forget_announced() */
+    size_t count;
+};
+
+typedef void store_announced_fn(void *arg, enum store_status status,
+                                const struct store_error *error,
+                                const struct store_announced *reply);
+/* The announced accounts in order of their ids, after the given one (len 0: from the start). */
+void store_read_announced(struct store_link *link, const struct account_id *after, int limit,
+                          store_announced_fn *done, void *arg);
+
+typedef void store_done_fn(void *arg, enum store_status status, const struct store_error *error);
+/* They are published: what was announced again since stays. */
+void store_forget_announced(struct store_link *link, const struct account_entry *entries,
+                            const int64_t *marks, size_t count, store_done_fn *done, void *arg);
+
 /* --- posting ----------------------------------------------------------------------------------*/
 
 struct store_posting {
@@ -243,10 +267,10 @@ void store_era_drain(struct store_link *link, uint64_t id, store_era_fn *done, v
 void store_era_open(struct store_link *link, uint64_t drained, const struct store_era *next,
                     store_era_fn *done, void *arg);
 
-typedef void store_done_fn(void *arg, enum store_status status, const struct store_error *error);
 /* The own row, at a graceful end. */
 void store_lease_drop(struct store_link *link, const char *daemon, store_done_fn *done, void *arg);
-/* A dead daemon's row, only while it still has that many renewals: one that came back keeps it. */
+/* A dead daemon's row: only while it still has that many renewals, since one that came back keeps
+ * it, and only while the era is drained. */
 void store_lease_expel(struct store_link *link, const char *daemon, uint64_t renewals,
                        store_done_fn *done, void *arg);
 

@@ -168,6 +168,15 @@ CREATE TABLE ballast.lease (
     note text
 ) WITH (fillfactor = 50);
 
+-- Accounts that somebody changed without being a daemon, until the cache is known to hold nothing
+-- older: daemons read it, publish, and delete what they have published (ballast.announce()). mark
+-- is the transaction that announced the account last: a row is deleted only with the mark that it
+-- was read with. At most one row an account; mostly empty.
+CREATE TABLE ballast.announcement (
+    account_id text COLLATE "C" PRIMARY KEY REFERENCES ballast.account,
+    mark bigint NOT NULL
+) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0.1);
+
 CREATE TABLE ballast.setting (
     name text COLLATE "C" PRIMARY KEY,
     value text NOT NULL

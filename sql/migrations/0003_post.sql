@@ -50,8 +50,8 @@ $$;
 --   setfloor   account, amount = floor
 --   close      account
 -- Result: see ballast.post_result; the rows of one operation stand together, by part. An
--- operation that is refused or malformed changes nothing and disturbs no other. Does not notify:
--- its callers publish.
+-- operation that is refused or malformed changes nothing and disturbs no other. Announces
+-- nothing: its callers publish, or call ballast.announce().
 -- p_commit, where given, was never used before: refusals are noted under it (ballast.refusal), for
 -- whoever does not get the answer. p_forget: the caller has had the answer to that commit.
 CREATE FUNCTION ballast.post_batch(
@@ -202,11 +202,30 @@ BEGIN
 END
 $$;
 
+-- Tells the daemons that these accounts have changed: whoever changes accounts without being a
+-- daemon calls this in the same transaction. The rows stay until a daemon has published the change,
+-- however many NOTIFYs are lost and daemons are away; NOTIFY only wakes them. Its payload is empty,
+-- so that a job of a million postings in one transaction sends one. Called last, with the accounts
+-- locked: the rows here are then contended by nobody.
+CREATE FUNCTION ballast.announce(accounts text[]) RETURNS void
+LANGUAGE plpgsql
+SET search_path = ballast, pg_temp
+AS $$
+BEGIN
+    INSERT INTO ballast.announcement (account_id, mark)
+    SELECT DISTINCT x.account, pg_current_xact_id()::text::bigint
+      FROM unnest(accounts) AS x (account)
+     WHERE NOT ballast.is_system(x.account)
+     ORDER BY x.account
+    ON CONFLICT (account_id) DO UPDATE SET mark = excluded.mark;
+    NOTIFY ballast_journal;
+END
+$$;
+
 -- Posts one movement from SQL, with the same rules and keys as through a daemon: from a system
 -- account is a credit, to a system account a debit, else a transfer. balance and version are
 -- those of the account (of a transfer: of the payer) after the movement. A refusal is an outcome,
--- not an error. Daemons are told by NOTIFY when the caller's transaction commits, and publish
--- what the journal says; a lost NOTIFY costs them a moment, not the change.
+-- not an error. Daemons publish the change when the caller's transaction has committed.
 CREATE FUNCTION ballast.post(
     key text, from_account text, to_account text, amount bigint, memo text DEFAULT NULL,
     OUT outcome text, OUT transfer bigint, OUT balance bigint, OUT version bigint,
@@ -247,9 +266,7 @@ BEGIN
     balance := result.balance;
     version := result.version;
     IF outcome = 'OK' AND NOT duplicate THEN
-        PERFORM pg_notify('ballast_journal',
-                          concat_ws(' ', CASE WHEN NOT is_credit THEN from_account END,
-                                    CASE WHEN NOT is_debit THEN to_account END));
+        PERFORM ballast.announce(ARRAY[from_account, to_account]);
     END IF;
 END
 $$;

@@ -55,6 +55,12 @@ BEGIN
 END
 $$;
 
+-- The era as a statement that reads money sees it (T7 b): what was drained on another timeline may
+-- have been opened since, there, and still be trusted (T14).
+CREATE VIEW ballast.era_seen AS
+SELECT e.id, CASE WHEN e.timeline = ballast.timeline() THEN e.state ELSE 'closing' END AS state
+  FROM ballast.era AS e;
+
 -- Whether money may move: the timeline is settled, and an operator has accepted it.
 CREATE FUNCTION ballast.timeline_is_accepted() RETURNS boolean
 LANGUAGE sql STABLE
@@ -103,14 +109,25 @@ BEGIN
 END
 $$;
 
--- Ends the lease of a daemon that fell silent, unless it has renewed since the caller looked.
+-- Ends the lease of a daemon that fell silent, unless it has renewed since the caller looked; only
+-- while the era is drained, up to the commit: the row of a daemon that came back and renewed as often
+-- may stand for trust in an open one (T4, T12).
+-- Locks: the lease row, then the era's.
 CREATE FUNCTION ballast.lease_expel(p_daemon text, p_renewals bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = ballast, pg_temp
 AS $$
 BEGIN
-    DELETE FROM ballast.lease WHERE daemon = p_daemon AND renewals = p_renewals;
-    RETURN FOUND;
+    PERFORM FROM ballast.lease WHERE daemon = p_daemon AND renewals = p_renewals FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM FROM ballast.era WHERE state = 'drained' FOR SHARE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    DELETE FROM ballast.lease WHERE daemon = p_daemon;
+    RETURN true;
 END
 $$;
 
@@ -216,6 +233,72 @@ BEGIN
 END
 $$;
 
+CREATE TYPE ballast.announced_row AS (
+    era_id bigint,
+    era_state text,
+    account_id text,
+    asset text,
+    balance bigint,
+    held bigint,
+    floor bigint,
+    status text,
+    version bigint,
+    mark bigint
+);
+
+-- One page of the announced accounts, with their present rows and the era of the same snapshot; one
+-- row without an account if there are no more. A function for its settings, as read_accounts().
+CREATE FUNCTION ballast.announced(p_after text, p_limit integer) RETURNS SETOF ballast.announced_row
+LANGUAGE plpgsql STABLE
+SET search_path = ballast, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT e.id, e.state, n.account_id::text, n.asset::text, n.balance, n.held, n.floor,
+           n.status::text, n.version, n.mark
+      FROM ballast.era_seen AS e
+      LEFT JOIN (SELECT a.account_id, a.asset, a.balance, a.held, a.floor, a.status, a.version,
+                        x.mark
+                   FROM (SELECT y.account_id, y.mark
+                           FROM ballast.announcement AS y
+                          WHERE y.account_id > p_after
+                          ORDER BY y.account_id
+                          LIMIT p_limit) AS x
+                   JOIN ballast.account AS a ON a.account_id = x.account_id) AS n ON true
+     ORDER BY n.account_id;
+END
+$$;
+
+-- What was published is announced no longer, unless it was announced again since. Rows that a
+-- posting under way holds are left: it announces them again. Not worth a wait for the disk: what
+-- comes back after a crash is published again.
+CREATE FUNCTION ballast.forget_announced(p_accounts text[], p_marks bigint[]) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = ballast, pg_temp
+AS $$
+DECLARE
+    forgotten bigint;
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    DELETE FROM ballast.announcement AS n
+     USING (SELECT x.account_id
+              FROM unnest(p_accounts, p_marks) AS p (account, mark)
+              JOIN ballast.announcement AS x ON x.account_id = p.account AND x.mark = p.mark
+               FOR UPDATE OF x SKIP LOCKED) AS done
+     WHERE n.account_id = done.account_id;
+    GET DIAGNOSTICS forgotten = ROW_COUNT;
+    RETURN forgotten;
+END
+$$;
+
+GRANT SELECT ON ballast.era_seen TO ballast_daemon, ballast_auditor;
+GRANT EXECUTE ON FUNCTION ballast.timeline() TO ballast_auditor;
+GRANT EXECUTE ON FUNCTION ballast.announced(text, integer),
+    ballast.forget_announced(text[], bigint[]) TO ballast_daemon;
 GRANT EXECUTE ON FUNCTION ballast.timeline(), ballast.timeline_is_accepted(),
     ballast.era_read(), ballast.cache_switch(boolean, text), ballast.accept_timeline(text), ballast.era_present(),
     ballast.lease_renew(text, text, bigint, text, text), ballast.lease_drop(text),

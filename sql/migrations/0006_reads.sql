@@ -30,7 +30,7 @@ BEGIN
     RETURN QUERY
     SELECT e.id, e.state, a.account_id::text, a.asset::text, a.balance, a.held, a.floor,
            a.status::text, a.version
-      FROM ballast.era AS e
+      FROM ballast.era_seen AS e
       LEFT JOIN ballast.account AS a ON a.account_id = ANY (p_accounts);
 END
 $$;

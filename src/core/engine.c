@@ -32,7 +32,6 @@ struct engine *engine_create(const struct engine_options *options, struct trust_
     list_init(&engine->fencing);
     engine->batches = pool_create("lookup batches", read_batch_size(), 2 * LOOKUP_BATCHES_MAX);
     engine->fills = pool_create("fills", fill_size(), FILLS_MAX);
-    engine->refreshes = pool_create("refreshes", sizeof(struct read_item), REFRESHES_MAX);
     engine->items = pool_create("mutations", sizeof(struct write_item), (size_t)options->queue_max);
     write_create(engine);
     engine->queries = pool_create("queries", query_size(), QUERIES_ACTIVE_MAX);
@@ -73,7 +72,6 @@ void engine_free(struct engine *engine)
     }
     pool_destroy(engine->batches);
     pool_destroy(engine->fills);
-    pool_destroy(engine->refreshes);
     pool_destroy(engine->items);
     commit_destroy_all(engine);
     pool_destroy(engine->queries);

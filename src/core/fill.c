@@ -403,29 +403,3 @@ void fill_drop_all(struct engine *engine)
         read_finish(item, READ_UNAVAILABLE);
     }
 }
-
-/* --- refreshes --------------------------------------------------------------------------------*/
-
-static void refreshed(struct read_item *item)
-{
-    struct engine *engine = item->owner;
-    pool_give(engine->refreshes, item);
-}
-
-void engine_refresh(struct engine *engine, const struct account_id *id)
-{
-    struct read_item *item = pool_take(engine->refreshes);
-    if (item == NULL) { /* too many at once: nothing in the cache may be believed then */
-        if (engine_trusts_cache(engine)) {
-            trust_view_suspect(engine->view, engine->era.id);
-        }
-        return;
-    }
-    item->id = *id;
-    item->fresh = true;
-    item->max_age_ms = -1;
-    item->deadline_us = INT64_MAX;
-    item->done = refreshed;
-    item->owner = engine;
-    engine_read(engine, item);
-}

@@ -90,7 +90,7 @@ static void on_control_notify(void *ctx, struct store_link *link, const char *ch
     struct job *job = ctx;
 
     (void)link, (void)payload;
-    if (job->trust != NULL && strcmp(channel, "ballast_era") == 0) {
+    if (job->trust != NULL && strcmp(channel, STORE_ERA_CHANNEL) == 0) {
         trust_notified(job->trust);
     }
 }
@@ -117,7 +117,7 @@ enum job_result job_take_lease(struct job *job)
     if (job->trust != NULL || job->host != NULL) {
         return JOB_OK;
     }
-    options.listen = true;
+    options.listen = STORE_ERA_CHANNEL;
     job->control =
         store_link_create(job->base, &options, &control_hooks, job, job->error, sizeof job->error);
     if (job->control == NULL) {

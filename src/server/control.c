@@ -1,11 +1,7 @@
 /*
- * The control thread's links, and what runs on them.
- *
- * Postings made in SQL. ballast.post() notifies the accounts that it touched; every daemon hands
- * each to one of its workers, which makes the cache show it. A notice that cannot be handed on, or
- * may have been missed, leaves a value in the cache that nobody would ever correct: the era is
- * closed instead. Missed may be what was posted while this daemon did not listen, unless another
- * daemon did: see control_close_gap().
+ * The control thread's links, and what runs on them: the trust machine on one to the store, the
+ * journal's tail on another, so that neither waits for the other's statements; both on one link to
+ * the cache.
  */
 #include "ops/link_options.h"
 #include "server/control.h"
@@ -17,7 +13,6 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "server/loop.h"
 
 /* What the board shows is at most so old. */
@@ -25,12 +20,6 @@
 
 /* Until the store has answered for the first time, it may turn out to need an operator. */
 #define CONTROL_START_TICK_MS 25
-
-struct gap {
-    bool open;       /* notices may have been missed before up_us */
-    int64_t up_us;   /* when listening began */
-    uint64_t opened; /* eras opened by this daemon until then */
-};
 
 struct control {
     struct event_base *base;
@@ -46,44 +35,13 @@ struct control {
     bool was_up; /* the store has been up once */
     bool told;   /* needs_operator was called */
     bool ending;
-    struct gap gap;
-    uint64_t suspected; /* the last era that was closed for the sake of notices */
-    uint64_t notices, notices_overflow, fences;
+    struct store_link *tail_store;
+    struct tail *tail;
+    struct event *tail_timer;
     void (*stopped)(void *ctx);
 };
 
 /* --- trust ------------------------------------------------------------------------------------*/
-
-/* Once an era, however many notices are lost in it. */
-static void control_close_era(struct control *control, uint64_t era, const char *reason)
-{
-    if (era <= control->suspected) {
-        return;
-    }
-    control->suspected = era;
-    control->fences++;
-    log_warn("era-suspect", "era=%llu reason=%s", (unsigned long long)era, reason);
-    trust_view_suspect(control->options.view, era);
-}
-
-/*
- * Decides once for each time that listening began, as soon as the lease has been renewed since. An
- * era that this daemon opened afterwards holds nothing older. With another daemon alive there was
- * somebody who listened; one whose lease is left behind is found silent, and its era closed, by
- * the trust machine.
- */
-static void control_close_gap(struct control *control, const struct trust_status *trust)
-{
-    struct gap *gap = &control->gap;
-
-    if (!gap->open || trust->valid_until_us < gap->up_us + control->lease_us) {
-        return;
-    }
-    gap->open = false;
-    if (trust->leases <= 1 && trust->opened == gap->opened) {
-        control_close_era(control, trust->era, "notices-missed");
-    }
-}
 
 static void control_show(struct control *control)
 {
@@ -92,7 +50,6 @@ static void control_show(struct control *control)
     trust_status(control->trust, &trust);
     board_put_trust(control->options.board, &trust);
     control->options.trust_shown(control->options.ctx, &trust);
-    control_close_gap(control, &trust);
 }
 
 static void control_trust_due(int fd, short what, void *arg)
@@ -153,15 +110,26 @@ static void control_links_changed(struct control *control)
     }
 }
 
+static struct store_link *control_make_store_link(struct control *control,
+                                                  const struct store_options *options,
+                                                  const struct store_hooks *hooks)
+{
+    char err[STORE_TEXT_MAX];
+    struct store_link *link =
+        store_link_create(control->base, options, hooks, control, err, sizeof err);
+
+    if (link == NULL) {
+        abort(); /* conninfo was checked before: no memory */
+    }
+    return link;
+}
+
 static void control_store_up(void *ctx, struct store_link *link)
 {
     struct control *control = ctx;
-    struct trust_status trust;
 
     (void)link;
-    trust_status(control->trust, &trust);
     control->was_up = true;
-    control->gap = (struct gap){true, clock_boot_us(), trust.opened};
     control_links_changed(control);
 }
 
@@ -176,6 +144,7 @@ static void control_cache_up(void *ctx, struct cache_link *link)
 {
     (void)link;
     control_links_changed(ctx);
+    tail_links_changed(((struct control *)ctx)->tail);
 }
 
 static void control_cache_down(void *ctx, struct cache_link *link, const char *why)
@@ -183,6 +152,18 @@ static void control_cache_down(void *ctx, struct cache_link *link, const char *w
     (void)link;
     (void)why;
     control_links_changed(ctx);
+}
+
+static void control_notified(void *ctx, struct store_link *link, const char *channel,
+                             const char *payload)
+{
+    struct control *control = ctx;
+
+    (void)link;
+    (void)channel;
+    (void)payload;
+    trust_notified(control->trust);
+    control_show(control);
 }
 
 static void control_tick(int fd, short what, void *arg)
@@ -200,52 +181,53 @@ static void control_tick(int fd, short what, void *arg)
                      control->was_up || control->told ? CONTROL_TICK_MS : CONTROL_START_TICK_MS);
 }
 
-/* --- notices ----------------------------------------------------------------------------------*/
+/* --- the tail ---------------------------------------------------------------------------------*/
 
-static void control_refresh(struct worker *worker, const void *data)
+static void control_tail_due(int fd, short what, void *arg)
 {
-    engine_refresh(worker->engine, data);
+    struct control *control = arg;
+
+    (void)fd;
+    (void)what;
+    tail_tick(control->tail);
 }
 
-/* payload: account ids, separated by spaces. */
-static void control_journal_notified(struct control *control, const char *payload)
+static void control_tail_need_timer(void *ctx, int64_t at_us)
 {
-    bool overflow = false;
-
-    for (const char *at = payload; *at != '\0';) {
-        size_t len = strcspn(at, " ");
-        struct account_id id;
-
-        if (account_id_parse(&id, at, len) && !account_id_is_system(&id)) {
-            int index = (int)(account_id_hash(&id) % (uint32_t)control->options.worker_count);
-            control->notices++;
-            if (!worker_post(control->options.workers[index], control_refresh, &id, sizeof id)) {
-                control->notices_overflow++;
-                overflow = true;
-            }
-        }
-        at += len;
-        at += strspn(at, " ");
-    }
-    if (overflow) {
-        struct trust_status trust;
-        trust_status(control->trust, &trust);
-        control_close_era(control, trust.era, "notices-overflow");
-    }
+    struct control *control = ctx;
+    loop_timer_at(control->tail_timer, at_us);
 }
 
-static void control_notified(void *ctx, struct store_link *link, const char *channel,
-                             const char *payload)
+static void control_tail_up(void *ctx, struct store_link *link)
+{
+    struct control *control = ctx;
+
+    cache_link_set_mac_key(control->cache, store_link_mac_key(link));
+    tail_links_changed(control->tail);
+}
+
+static void control_tail_notified(void *ctx, struct store_link *link, const char *channel,
+                                  const char *payload)
 {
     struct control *control = ctx;
 
     (void)link;
-    if (strcmp(channel, "ballast_era") == 0) {
-        trust_notified(control->trust);
-        control_show(control);
-    } else if (strcmp(channel, "ballast_journal") == 0) {
-        control_journal_notified(control, payload);
-    }
+    (void)channel;
+    (void)payload;
+    tail_notified(control->tail);
+}
+
+static void control_make_tail(struct control *control)
+{
+    static const struct store_hooks store_hooks = {.up = control_tail_up,
+                                                   .notify = control_tail_notified};
+    static const struct tail_hooks tail_hooks = {.need_timer = control_tail_need_timer};
+    struct store_options options = store_options_of(control->options.config, "ballastd tail");
+
+    options.listen = STORE_JOURNAL_CHANNEL;
+    control->tail_store = control_make_store_link(control, &options, &store_hooks);
+    control->tail = tail_create(control->options.view, control->tail_store, control->cache,
+                                &tail_hooks, control);
 }
 
 /* --- making and freeing -----------------------------------------------------------------------*/
@@ -256,16 +238,15 @@ static void control_make_links(struct control *control, const struct config *con
         .up = control_store_up, .down = control_store_down, .notify = control_notified};
     static const struct cache_hooks cache_hooks = {.up = control_cache_up,
                                                    .down = control_cache_down};
-    char err[STORE_TEXT_MAX], address[ADDRESS_TEXT_ROOM];
+    char address[ADDRESS_TEXT_ROOM];
     struct store_options store = store_options_of(config, "ballastd control");
     struct cache_options cache = cache_options_of(config, address);
 
-    store.listen = true;
-    control->store =
-        store_link_create(control->base, &store, &store_hooks, control, err, sizeof err);
+    store.listen = STORE_ERA_CHANNEL;
+    control->store = control_make_store_link(control, &store, &store_hooks);
     control->cache = cache_link_create(control->base, &cache, &cache_hooks, control);
-    if (control->store == NULL || control->cache == NULL) {
-        abort(); /* conninfo was checked before: no memory */
+    if (control->cache == NULL) {
+        abort();
     }
 }
 
@@ -285,7 +266,9 @@ struct control *control_create(struct event_base *base, const struct control_opt
     control->trust_timer = loop_timer_new(base, control_trust_due, control);
     control->tick_timer = loop_timer_new(base, control_tick, control);
     loop_wake_open(&control->wake, base, control_woken, control);
+    control->tail_timer = loop_timer_new(base, control_tail_due, control);
     control_make_links(control, options->config);
+    control_make_tail(control);
     struct trust_options trust_options = {
         .daemon = control->daemon,
         .incarnation = control->daemon + strlen(control->daemon) - 16,
@@ -305,8 +288,12 @@ void control_free(struct control *control)
     }
     control->ending = true;
     trust_free(control->trust); /* first: it looks at both links when a request of its ends */
+    tail_detach(control->tail);
+    store_link_free(control->tail_store);
     store_link_free(control->store);
     cache_link_free(control->cache);
+    tail_free(control->tail);
+    event_free(control->tail_timer);
     event_free(control->trust_timer);
     event_free(control->tick_timer);
     loop_wake_close(&control->wake);
@@ -321,9 +308,7 @@ void control_status(const struct control *control, struct control_status *status
         .cache_up = cache_link_is_up(control->cache),
         .store_why = store_link_why(control->store),
         .cache_why = cache_link_why(control->cache),
-        .notices = control->notices,
-        .notices_overflow = control->notices_overflow,
-        .fences = control->fences,
     };
+    tail_status(control->tail, &status->tail);
     trust_status(control->trust, &status->trust);
 }

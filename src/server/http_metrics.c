@@ -75,13 +75,13 @@ void page_metrics(struct server *server, struct buffer *out)
           control.store_up);
     gauge(out, "control_cache_up", "1 while the control thread has a verified cache connection.",
           control.cache_up);
-    counter(out, "journal_notices_total", "Accounts that postings in SQL notified of.",
-            control.notices);
-    counter(out, "journal_notices_overflow_total",
-            "Accounts notified of that a worker's queue had no room for.",
-            control.notices_overflow);
-    counter(out, "journal_fences_total", "Eras closed because a notice may have been missed.",
-            control.fences);
+    counter(out, "tail_notices_total", "Times that NOTIFY told of changes made in SQL.",
+            control.tail.notified);
+    counter(out, "tail_published_total", "Accounts changed in SQL that this daemon published.",
+            control.tail.published);
+    counter(out, "tail_deferred_total",
+            "Pages of such accounts that were put off: the cache was not trusted.",
+            control.tail.deferred);
     gauge(out, "start_time_seconds", "When the daemon started, in seconds since 1970.",
           (double)server->started_wall_ms / 1e3);
     family(out, "build_info", "gauge", "1; the label says which version runs.");

@@ -148,7 +148,7 @@ void page_status_json(struct server *server, struct buffer *out)
     json_inner(&json, "workers", &text, ']');
 
     struct metrics *total = metrics_total(server);
-    buffer_printf(&text, "{\"journal_notices\":%" PRIu64, control.notices);
+    buffer_printf(&text, "{\"tail_published\":%" PRIu64, control.tail.published);
     metrics_each(total, metric_json, &inner);
     json_inner(&json, "metrics", &text, '}');
     free(total);

@@ -1,7 +1,7 @@
 /*
  * The daemon: puts its parts together, runs the loop of the control thread, takes them apart.
  *
- *   main thread     control: trust machine, journal notices, HTTP, signals
+ *   main thread     control: trust machine, journal tail, HTTP, signals
  *   worker threads  listeners, sessions, engine, links (server/worker.c)
  *   warmer thread   fills the cache of a new era in the background (server/warmer.c)
  *   log thread      base/log.c
@@ -299,8 +299,6 @@ static void server_make_control(struct server *server)
         .daemon = server->name,
         .view = server->view,
         .board = server->board,
-        .workers = server->workers,
-        .worker_count = server->worker_count,
         .needs_operator = server_needs_operator,
         .trust_shown = server_trust_shown,
         .ctx = server,

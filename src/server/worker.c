@@ -21,8 +21,8 @@
 #include "server/session.h"
 #include "server/worker_state.h"
 
-/* Journal notices of a batch job come in bursts; beyond, the era is closed instead. */
-#define WORKER_TASKS_MAX 4096
+/* What one connection asks all workers for: to close a client, to start counting anew. */
+#define WORKER_TASKS_MAX 256
 
 /* Tasks of one turn; sessions are served in between. */
 #define WORKER_TASKS_A_TURN 64

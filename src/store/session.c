@@ -5,7 +5,7 @@
  *              that posts also takes its lock, once its earlier backend is gone
  *   hello      whom we talk to: a primary, durable, with the schema of this program
  *   prepare    every statement, once
- *   listen     on the control link
+ *   listen     on the channel that the link's owner wants to hear
  *
  * Anything that is not as it has to be fails the link with the reason; most reasons pass, a few
  * only an operator can mend (fault rows 12 and 13). A database that is merely read-only is taken:
@@ -58,6 +58,12 @@ static const struct statement_row statements[] = {
         {"read_balance_at", sql_read_balance_at, false, 2, {PARAM_TEXT, PARAM_TEXT}},
     [STATEMENT_READ_SYSTEM_BALANCE] =
         {"read_system_balance", sql_read_system_balance, false, 1, {PARAM_TEXT}},
+    [STATEMENT_ANNOUNCED] = {"announced", sql_announced, false, 2, {PARAM_TEXT, PARAM_INT4}},
+    [STATEMENT_FORGET_ANNOUNCED] = {"forget_announced",
+                                    sql_forget_announced,
+                                    false,
+                                    2,
+                                    {PARAM_TEXT_ARRAY, PARAM_INT8_ARRAY}},
     [STATEMENT_LEASE_RENEW] = {"lease_renew",
                                sql_lease_renew,
                                false,
@@ -104,15 +110,15 @@ static void listening(struct store_link *link, const struct store_request *reque
 
 static void listen_or_come_up(struct store_link *link)
 {
-    if (!link->options.listen) {
+    if (link->options.listen == NULL) {
         link_come_up(link);
         return;
     }
-    request_submit(link, &(struct store_request){.kind = REQUEST_SCRIPT,
-                                                 .greeting = true,
-                                                 .sql = "LISTEN ballast_journal;"
-                                                        "LISTEN ballast_era",
-                                                 .finish = listening});
+    char *sql = link_scratch(link, FRAME_BYTES_MAX);
+    snprintf(sql, FRAME_BYTES_MAX, "LISTEN %s", link->options.listen);
+    request_submit(
+        link, &(struct store_request){
+                  .kind = REQUEST_SCRIPT, .greeting = true, .sql = sql, .finish = listening});
 }
 
 static void prepare_statement(struct store_link *link);

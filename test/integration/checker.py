@@ -348,3 +348,34 @@ class Load:
                                      f"{found.get(account)} (rows, keys, version, balance)")
         if wrong := findings(self.box):
             raise AssertionError(f"invariants.sql: {wrong}")
+
+
+class TwoCase(harness.BooksCase):
+    """Two daemons that both trust the cache when a test begins; clients `first` and `second`."""
+
+    daemons = 2
+    conf = "[limits]\nrequest-timeout-ms = 10000\n"
+
+    def setUp(self):
+        for number, daemon in enumerate(self.box.daemons, 1):
+            if not daemon.running:
+                daemon.start()
+            wait_trusted(self.box, 20, number)
+        self.first, self.second = (self.box.client(number) for number in (1, 2))
+        self.addCleanup(self.first.close)
+        self.addCleanup(self.second.close)
+
+    def open(self, *accounts):
+        for account in accounts:
+            self.first.execute_command("OPEN", account, "USD/2")
+
+    def cached_at_both(self, account):
+        """Until both answer from the cache."""
+        def cached():
+            return all(harness.record(client.execute_command("BALANCE", account))["source"]
+                       == "cache" for client in (self.first, self.second))
+        harness.wait_for(cached, 10 * SLOWNESS, "cached values at both")
+
+    def post_in_sql(self, key, account, amount):
+        return self.box.psql("select outcome, balance, version, duplicate from "
+                             f"ballast.post('{key}', '@world', '{account}', {amount})")

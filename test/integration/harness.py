@@ -320,7 +320,7 @@ class Sandbox:
         return self.transaction(f"lock table {table} in {mode} mode")
 
     @contextlib.contextmanager
-    def transaction(self, sql):
+    def transaction(self, sql, end="rollback"):
         """A block in which somebody in SQL has run this and does not end his transaction."""
         with subprocess.Popen(self.psql_words(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True) as psql:
@@ -334,7 +334,7 @@ class Sandbox:
             try:
                 yield
             finally:
-                psql.stdin.write("rollback;\n")
+                psql.stdin.write(f"{end};\n")
                 psql.stdin.close()
                 psql.wait()
 

@@ -6,7 +6,6 @@ import contextlib
 import random
 import re
 import signal
-import statistics
 import threading
 import time
 import unittest
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import harness
 import resp
-from checker import SLOWNESS, Load, Wire, findings, free_port, pass_time, trust_of, wait_trusted
+from checker import (SLOWNESS, Load, TwoCase, Wire, findings, free_port, pass_time, trust_of,
+                     wait_trusted)
 
 # W is 1.1 s; what a silent daemon costs the other, with the search for it.
 TAKEN_OVER_SECONDS_MAX = 4.0
@@ -24,31 +24,6 @@ def stands_still(pid):
     states = [stat.read_text().rpartition(")")[2].split()[0]
               for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
     return set(states) == {"T"}
-
-
-class TwoCase(harness.BooksCase):
-    daemons = 2
-    conf = "[limits]\nrequest-timeout-ms = 10000\n"
-
-    def setUp(self):
-        for number, daemon in enumerate(self.box.daemons, 1):
-            if not daemon.running:
-                daemon.start()
-            wait_trusted(self.box, 20, number)
-        self.first, self.second = (self.box.client(number) for number in (1, 2))
-        self.addCleanup(self.first.close)
-        self.addCleanup(self.second.close)
-
-    def open(self, *accounts):
-        for account in accounts:
-            self.first.execute_command("OPEN", account, "USD/2")
-
-    def cached_at_both(self, account):
-        """Until both answer from the cache."""
-        def cached():
-            return all(harness.record(client.execute_command("BALANCE", account))["source"]
-                       == "cache" for client in (self.first, self.second))
-        harness.wait_for(cached, 10 * SLOWNESS, "cached values at both")
 
 
 class Together(TwoCase):
@@ -181,35 +156,14 @@ class Together(TwoCase):
             ending.set()
             poster.join()
 
-    # --- posted in SQL ---
-
-    def post(self, key, account, amount):
-        return self.box.psql("select outcome, balance, version, duplicate from "
-                             f"ballast.post('{key}', '@world', '{account}', {amount})")
-
-    @harness.level("quick")
-    def test_seen_soon_at_both(self):
-        self.open("dba")
-        self.cached_at_both("dba")
-        took = []
-        for number in range(1, 31):
-            self.assertEqual(self.post(f"dba-{number}", "dba", 1),
-                             f"OK|{number}|{number + 1}|f")
-            started = time.monotonic()
-            for client in (self.first, self.second):
-                while client.get("dba") != str(number):
-                    self.assertLess(time.monotonic() - started, 1.0 * SLOWNESS, "seen too late")
-            took.append(time.monotonic() - started)
-        self.assertLess(statistics.median(took), 0.05 * SLOWNESS)
-
     @harness.level("quick")
     def test_the_same_key_through_a_daemon_and_in_sql(self):
         self.open("mixed")
         daemon = harness.record(
             self.first.execute_command("CREDIT", "mixed", 5, "KEY", "mixed-1"))
-        self.assertEqual(self.post("mixed-1", "mixed", 5), "OK|5|2|t")
-        self.assertEqual(self.post("mixed-1", "mixed", 6).split("|")[0], "KEYREUSED")
-        self.assertEqual(self.post("mixed-2", "mixed", 2), "OK|7|3|f")
+        self.assertEqual(self.post_in_sql("mixed-1", "mixed", 5), "OK|5|2|t")
+        self.assertEqual(self.post_in_sql("mixed-1", "mixed", 6).split("|")[0], "KEYREUSED")
+        self.assertEqual(self.post_in_sql("mixed-2", "mixed", 2), "OK|7|3|f")
         reply = harness.record(self.second.execute_command("CREDIT", "mixed", 2, "KEY", "mixed-2"))
         self.assertEqual((reply["balance"], reply["version"], reply["duplicate"]), ("7", "3", 1))
         self.assertEqual([self.first.get("mixed"), self.second.get("mixed")], ["7", "7"])
@@ -222,7 +176,7 @@ class Together(TwoCase):
         self.open("shown")
         for number in range(25):
             self.cached_at_both("shown")
-            self.post(f"shown-{number}", "shown", 1)
+            self.post_in_sql(f"shown-{number}", "shown", 1)
             reply = harness.record(
                 self.first.execute_command("CREDIT", "shown", 1, "KEY", f"shown-{number}"))
             self.assertEqual((reply["balance"], reply["duplicate"]), (str(number + 1), 1))
@@ -232,7 +186,7 @@ class Together(TwoCase):
         self.open("fresh")
         for number in range(25):
             self.cached_at_both("fresh")
-            self.post(f"fresh-{number}", "fresh", 1)
+            self.post_in_sql(f"fresh-{number}", "fresh", 1)
             reply = harness.record(self.first.execute_command("BALANCE", "fresh", "FRESH"))
             self.assertEqual(reply["balance"], str(number + 1))
             self.assertEqual(self.second.get("fresh"), str(number + 1))
@@ -241,7 +195,7 @@ class Together(TwoCase):
         self.open("told")
         for number in range(25):
             self.cached_at_both("told")
-            self.post(f"told-{number}", "told", 1)
+            self.post_in_sql(f"told-{number}", "told", 1)
             rows = self.first.execute_command("HISTORY", "told", "COUNT", 1)
             self.assertEqual(harness.record(rows[0])["balance"], str(number + 1))
             self.assertEqual(self.second.get("told"), str(number + 1))

@@ -33,6 +33,8 @@ static struct {
     struct key_row *keys;
     uint64_t key_room;
     uint64_t transfers;
+    int64_t announced[ACCOUNTS_MAX]; /* the mark of an account changed in SQL; 0: none */
+    int64_t announcements;
     struct era_row era, old_era;
     const struct statement *era_holder;
     struct lease_row leases[LEASES_ROOM], old_leases[LEASES_ROOM];
@@ -339,7 +341,8 @@ static void commit(struct statement *statement)
     case STATEMENT_LEASE_EXPEL:
         lease = lease_of(statement->daemon);
         if (lease != NULL && (statement->kind == STATEMENT_LEASE_DROP ||
-                              lease->lease.renewals == statement->number)) {
+                              (lease->lease.renewals == statement->number &&
+                               db.era.era.state == ERA_DRAINED))) {
             trace_note(-1, statement->daemon, "lease deleted", 0, 0);
             remove_lease(lease);
         }
@@ -465,6 +468,29 @@ static void read_rows(struct statement *statement)
     }
 }
 
+/* A page of what is announced, from the account in statement->number on. */
+static void read_announced(struct statement *statement)
+{
+    int limit = statement->count;
+    statement->era = *db_era();
+    statement->count = 0;
+    for (int i = (int)statement->number; i < ACCOUNTS_MAX && statement->count < limit; i++) {
+        if (db.announced[i] != 0) {
+            statement->accounts[statement->count] = i;
+            statement->marks[statement->count] = db.announced[i];
+            statement->states[statement->count++] = db_present(i);
+        }
+    }
+}
+
+static void forget_announced(const struct statement *statement)
+{
+    for (int i = 0; i < statement->count; i++) {
+        int64_t *mark = &db.announced[statement->accounts[i]];
+        *mark = *mark == statement->marks[i] ? 0 : *mark;
+    }
+}
+
 static void lock_timeout(void *object, uint64_t arg)
 {
     (void)object;
@@ -499,6 +525,16 @@ void db_arrive(struct statement *statement)
     case STATEMENT_LOCKED:
     case STATEMENT_ERA_READ:
         read_rows(statement);
+        statement_answer(statement, STORE_OK);
+        statement_release(statement);
+        break;
+    case STATEMENT_ANNOUNCED:
+        read_announced(statement);
+        statement_answer(statement, STORE_OK);
+        statement_release(statement);
+        break;
+    case STATEMENT_FORGET:
+        forget_announced(statement);
         statement_answer(statement, STORE_OK);
         statement_release(statement);
         break;
@@ -579,9 +615,10 @@ void db_post_in_sql(int account, int64_t amount)
     posting_change(statement, account, &state);
     commit_changes(statement);
     statement_release(statement);
+    db.announced[account] = ++db.announcements;
     for (int i = 0; i < daemon_count; i++) {
         if (daemons[i] != NULL && !fault_strikes(FAULT_NOTIFY_LOST)) {
-            process_notify_posting(daemons[i], account);
+            process_notify_posting(daemons[i]);
         }
     }
 }

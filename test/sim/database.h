@@ -16,6 +16,8 @@ enum statement_kind {
     STATEMENT_HISTORY,
     STATEMENT_REFUSALS,
     STATEMENT_LOCKED,
+    STATEMENT_ANNOUNCED,
+    STATEMENT_FORGET,
     STATEMENT_POST,
     STATEMENT_RENEW,
     STATEMENT_ERA_READ,
@@ -82,6 +84,7 @@ struct statement {
     struct store_era era;
     bool effect; /* its UPDATE or DELETE found its row */
     struct account_state states[SIM_ENTRIES_MAX];
+    int64_t marks[SIM_ENTRIES_MAX]; /* of announcements; in, of those to be forgotten */
     struct db_change changes[2 * SIM_ENTRIES_MAX + 2];
     int change_count;
     struct db_change shown[2 * SIM_ENTRIES_MAX]; /* present states that the reply carries */

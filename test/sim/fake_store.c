@@ -339,6 +339,29 @@ void store_read_system(struct store_link *link, const struct account_id *account
     abort(); /* no client of the simulator asks */
 }
 
+void store_read_announced(struct store_link *link, const struct account_id *after, int limit,
+                          store_announced_fn *done, void *arg)
+{
+    struct statement *statement = statement_new(STATEMENT_ANNOUNCED);
+    assert(limit <= SIM_ENTRIES_MAX);
+    statement->count = limit;
+    statement->number = after->len == 0 ? 0 : (uint64_t)account_of(after) + 1;
+    submit(link, statement, (void *)done, arg);
+}
+
+void store_forget_announced(struct store_link *link, const struct account_entry *entries,
+                            const int64_t *marks, size_t count, store_done_fn *done, void *arg)
+{
+    struct statement *statement = statement_new(STATEMENT_FORGET);
+    assert(count <= SIM_ENTRIES_MAX);
+    statement->count = (int)count;
+    for (size_t i = 0; i < count; i++) {
+        statement->accounts[i] = account_of(&entries[i].id);
+        statement->marks[i] = marks[i];
+    }
+    submit(link, statement, (void *)done, arg);
+}
+
 static void submit_postings(struct store_link *link, enum statement_kind kind,
                             struct store_posting *const *postings, size_t count, int64_t commit,
                             store_post_fn *done, void *arg)
@@ -449,6 +472,20 @@ static void answer_accounts(struct statement *statement, enum store_status statu
     ((store_accounts_fn *)statement->callback)(statement->arg, status, &no_error, &reply);
 }
 
+static void answer_announced(struct statement *statement, enum store_status status)
+{
+    struct account_entry entries[SIM_ENTRIES_MAX];
+    struct store_announced reply = {{statement->era.id, statement->era.state},
+                                    entries,
+                                    statement->marks,
+                                    (size_t)statement->count};
+    for (int i = 0; status == STORE_OK && i < statement->count; i++) {
+        account_name(&entries[i].id, statement->accounts[i]);
+        entries[i].state = statement->states[i];
+    }
+    ((store_announced_fn *)statement->callback)(statement->arg, status, &no_error, &reply);
+}
+
 static void answer_history(struct statement *statement, enum store_status status)
 {
     struct store_history_row rows[HISTORY_MAX];
@@ -534,6 +571,9 @@ static void answer(struct store_link *link, struct statement *statement, enum st
     case STATEMENT_HISTORY:
         answer_history(statement, status);
         break;
+    case STATEMENT_ANNOUNCED:
+        answer_announced(statement, status);
+        break;
     case STATEMENT_POST:
         answer_post(statement, status);
         break;
@@ -543,6 +583,7 @@ static void answer(struct store_link *link, struct statement *statement, enum st
     case STATEMENT_RENEW:
         ((store_leases_fn *)statement->callback)(statement->arg, status, &no_error, &leases);
         break;
+    case STATEMENT_FORGET:
     case STATEMENT_LEASE_DROP:
     case STATEMENT_LEASE_EXPEL:
         ((store_done_fn *)statement->callback)(statement->arg, status, &no_error);

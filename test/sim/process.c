@@ -228,19 +228,48 @@ void process_notify_era(struct process *process)
     world_after(sim_delay(100), process, era_notified, process, 0);
 }
 
-static void posting_notified(void *object, uint64_t arg)
+/* --- the tail ---------------------------------------------------------------------------------*/
+
+static void tail_due(void *object, uint64_t arg)
 {
     struct process *process = object;
-    struct account_id id;
-    if (store_link_is_up(process->store)) {
-        account_name(&id, (int)arg);
-        engine_refresh(process->workers[arg % (uint64_t)process->worker_count].engine, &id);
+    if (arg == process->tail_timer) {
+        tail_tick(process->tail);
     }
 }
 
-void process_notify_posting(struct process *process, int account)
+static void tail_need_timer(void *ctx, int64_t at_us)
 {
-    world_after(sim_delay(100), process, posting_notified, process, (uint64_t)account);
+    struct process *process = ctx;
+    world_at(process_world_time(process, at_us), process, tail_due, process, ++process->tail_timer);
+}
+
+static void tail_store_up(void *ctx, struct store_link *link)
+{
+    struct process *process = ctx;
+    (void)link;
+    tail_links_changed(process->tail);
+}
+
+static void tail_store_down(void *ctx, struct store_link *link, const char *why)
+{
+    (void)ctx;
+    (void)link;
+    (void)why;
+}
+
+static void posting_notified(void *object, uint64_t arg)
+{
+    struct process *process = object;
+    (void)arg;
+    if (store_link_is_up(process->tail_store)) {
+        tail_notified(process->tail);
+    }
+}
+
+void process_notify_posting(struct process *process)
+{
+    world_after(sim_delay(100), process, posting_notified, process, 0);
 }
 
 /* --- a worker ---------------------------------------------------------------------------------*/
@@ -364,6 +393,8 @@ void process_start(int slot)
     static const struct trust_hooks trust_hooks = {trust_need_timer, trust_stopped};
     static const struct store_hooks store_hooks = {control_store_changed, control_store_down, NULL};
     static const struct cache_hooks cache_hooks = {control_cache_up, control_cache_down};
+    static const struct store_hooks tail_store_hooks = {tail_store_up, tail_store_down, NULL};
+    static const struct tail_hooks tail_hooks = {tail_need_timer};
     struct process *process = world_memory(sizeof *process);
     struct process *before = world.running;
     daemons[slot] = process;
@@ -389,6 +420,9 @@ void process_start(int slot)
         .daemon = process->name, .incarnation = process->name, .lease_us = LEASE_US};
     process->trust = trust_create(&options, process->view, process->store, process->cache,
                                   &trust_hooks, process);
+    process->tail_store = store_link_new(&tail_store_hooks, process);
+    process->tail =
+        tail_create(process->view, process->tail_store, process->cache, &tail_hooks, process);
     process->ahead_us = 0;
     world.running = before;
 }
@@ -409,9 +443,12 @@ static void process_free(struct process *process)
         engine_free(worker->engine);
         free(worker->metrics);
     }
+    tail_detach(process->tail);
+    store_link_free(process->tail_store);
     cache_link_free(process->cache);
     store_link_free(process->store);
     trust_free(process->trust);
+    tail_free(process->tail);
     trust_view_free(process->view);
     process->ahead_us = 0;
     process->dead = true;

@@ -1,5 +1,5 @@
 /*
- * One run of a daemon: a trust view, a trust machine, one or two engines with their links, and a
+ * One run of a daemon: a trust view, a trust machine, a tail, one or two engines with their links, a
  * clock of its own. It stands still while it is paused, and is gone when it has crashed; what it
  * had sent by then goes on without it.
  */
@@ -7,6 +7,7 @@
 #define BALLAST_SIM_PROCESS_H
 
 #include "core/engine.h"
+#include "core/tail.h"
 #include "core/trust.h"
 #include "world.h"
 
@@ -41,10 +42,11 @@ struct process {
 
     struct trust_view *view;
     struct trust *trust;
-    struct store_link *store;
+    struct tail *tail;
+    struct store_link *store, *tail_store;
     struct cache_link *cache;
     bool wake_due;
-    uint64_t trust_timer;
+    uint64_t trust_timer, tail_timer;
     int cache_target; /* the Redis that its address leads to */
     int64_t cache_slow_until, cache_away_until, store_away_until, store_far_until;
     struct worker workers[WORKERS_MAX];
@@ -72,6 +74,6 @@ int64_t process_clock(const struct process *process);
 int64_t process_world_time(const struct process *process, int64_t clock_us);
 
 void process_notify_era(struct process *process);
-void process_notify_posting(struct process *process, int account);
+void process_notify_posting(struct process *process);
 
 #endif

@@ -180,7 +180,7 @@ def rolled_up(tests, one, two, watch):
 
 
 def heard(tests, one, two):
-    """post() tells the daemons at the commit; post_batch() leaves that to its caller."""
+    """post() announces what it changed, at the commit; post_batch() leaves that to its caller."""
     two.run("LISTEN ballast_journal")
     one.run(opening(["note.a", "note.b"]))
     one.run(batch([credit("note-1", "note.a", 50)]))
@@ -188,7 +188,24 @@ def heard(tests, one, two):
     one.run("SELECT * FROM ballast.post('note-2', 'note.a', 'note.b', 20)")
     noise = two.run("SELECT 1")
     tests.check("post() notifies, post_batch() does not",
-                quiet == [["1"]] and "note.a note.b" in str(noise), str((quiet, noise)))
+                quiet == [["1"]] and "ballast_journal" in str(noise), str((quiet, noise)))
+    announced = "SELECT account_id, mark FROM ballast.announced('', 10)"
+    rows = one.run(announced)
+    tests.check("post() announces both sides",
+                [row[0] for row in rows] == ["note.a", "note.b"], str(rows))
+    again = "SELECT outcome FROM ballast.post('note-3', '@world', 'note.b', 1)"
+    forget = (f"SELECT ballast.forget_announced(ARRAY['note.a', 'note.b'], "
+              f"ARRAY[{rows[0][1]}, {rows[1][1]}])")
+    two.run("BEGIN")
+    two.run(again)
+    tests.check("what a posting under way announces again is left", one.run(forget) == [["1"]])
+    two.run("COMMIT")
+    rows = one.run(announced)
+    tests.check("and stands with a new mark", [row[0] for row in rows] == ["note.b"], str(rows))
+    tests.check("which the old one does not take away", one.run(forget) == [["0"]])
+    one.run("SELECT ballast.forget_announced(ARRAY['note.b'], "
+            f"ARRAY[{rows[0][1]}])")
+    tests.check("but its own does", one.run(announced)[0][0] in (None, ""))
     two.run("UNLISTEN *")
 
 

@@ -81,7 +81,7 @@ START_TEST(eras_open_close_drain)
 {
     struct store_era next = {.id = 5, .nonce = "n5", .run_id = "run", .replid = "rep"};
 
-    t.options.listen = true;
+    t.options.listen = STORE_ERA_CHANNEL;
     link_up();
     fresh();
     store_era_read(t.link, on_era, &t.seen);
@@ -110,17 +110,62 @@ START_TEST(eras_open_close_drain)
 }
 END_TEST
 
-START_TEST(a_post_in_sql_is_heard_of)
+static int64_t marks[8];
+
+static void on_announced(void *arg, enum store_status status, const struct store_error *error,
+                         const struct store_announced *reply)
 {
-    t.options.listen = true;
+    struct outcome_seen *seen = saw(arg, status, error);
+
+    ck_assert_int_eq(status, STORE_OK);
+    ck_assert_int_eq(reply->era.state, ERA_DRAINED);
+    ck_assert_uint_le(reply->count, 8);
+    keep_entries(seen, reply->entries, reply->count);
+    memcpy(marks, reply->marks, reply->count * sizeof(*marks));
+}
+
+/* Reads a page of two behind that id; returns the balance of the first, -1 where there is none. */
+static int64_t announced(const char *after, size_t count)
+{
+    struct account_id id = {.len = 0};
+
+    if (after[0] != '\0') {
+        id = id_of(after);
+    }
+    fresh();
+    store_read_announced(t.link, &id, 2, on_announced, &t.seen);
+    ck_assert_uint_eq(answer()->count, count);
+    return count == 0 ? -1 : t.seen.entries[0].state.balance;
+}
+
+static void forget(size_t count)
+{
+    t.seen.calls = 0;
+    store_forget_announced(t.link, t.seen.entries, marks, count, on_done, &t.seen);
+    ck_assert_int_eq(answer()->status, STORE_OK);
+}
+
+START_TEST(a_post_in_sql_is_announced_until_it_is_forgotten)
+{
+    t.options.listen = STORE_JOURNAL_CHANNEL;
     link_up();
     ck_assert_int_eq(post_one(posting(MUTATION_OPEN, NULL, "sql:a", NULL, 0))->status, STORE_OK);
+    ck_assert_int_eq(post_one(posting(MUTATION_OPEN, NULL, "sql:b", NULL, 0))->status, STORE_OK);
+    ck_assert_int_eq(announced("", 0), -1);
     cluster_exec("", "SELECT ballast.post('sql-1', '@world', 'sql:a', 5)");
     run_until(&t.notifies, 1);
-    ck_assert_str_eq(t.channel, "ballast_journal");
-    ck_assert_str_eq(t.payload, "sql:a");
-    ck_assert_int_eq(read_one("sql:a")->entries[0].state.balance, 5);
+    ck_assert_str_eq(t.channel, STORE_JOURNAL_CHANNEL);
+    ck_assert_int_eq(announced("", 1), 5);
+    cluster_exec("", "SELECT ballast.post('sql-2', 'sql:a', 'sql:b', 2)");
+    forget(1); /* announced again since */
+    ck_assert_int_eq(announced("", 2), 3);
+    ck_assert_int_eq(announced("sql:a", 1), 2);
+    ck_assert_int_eq(announced("sql:b", 0), -1);
+    ck_assert_int_eq(announced("", 2), 3);
+    forget(2);
+    ck_assert_int_eq(announced("", 0), -1);
 }
 END_TEST
 
-STORE_MAIN("era", leases, eras_open_close_drain, a_post_in_sql_is_heard_of)
+STORE_MAIN("era", leases, eras_open_close_drain,
+           a_post_in_sql_is_announced_until_it_is_forgotten)

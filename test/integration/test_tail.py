@@ -1,0 +1,176 @@
+"""What no daemon has committed: postings made in SQL and commits of daemons that died. Readers see
+them soon, at every daemon, whether NOTIFY comes or not (fault rows 15 and 32)."""
+
+import contextlib
+import signal
+import statistics
+import time
+import unittest
+
+import harness
+from checker import SLOWNESS, TwoCase, pass_time, wait_trusted
+
+SEEN_SECONDS_MAX = 1.0
+
+
+class Tail(TwoCase):
+    def seen_within(self, account, balance, seconds=SEEN_SECONDS_MAX):
+        """How long until a reader at each daemon sees it, counted from the call."""
+        started = time.monotonic()
+        for client in (self.first, self.second):
+            while client.get(account) != str(balance):
+                self.assertLess(time.monotonic() - started, seconds * SLOWNESS, "seen too late")
+        return time.monotonic() - started
+
+    def era(self):
+        return self.box.psql("select id, state from ballast.era")
+
+    @contextlib.contextmanager
+    def same_era(self):
+        """A block in which no era is closed, and after which nothing is left to be published."""
+        before = self.era()
+        yield
+        self.assertEqual(self.era(), before)
+        harness.wait_for(
+            lambda: self.box.psql("select count(*) from ballast.announcement") == "0",
+            5 * SLOWNESS, "the end of the announcements")
+
+    def print_seen(self, what, took):
+        print(f"{what}: seen at both daemons after {statistics.median(took) * 1000:.1f} ms "
+              f"(median), {max(took) * 1000:.1f} ms (worst of {len(took)})", flush=True)
+
+    @harness.level("quick")
+    def test_seen_soon_at_both(self):
+        self.open("dba")
+        self.cached_at_both("dba")
+        took = []
+        with self.same_era():
+            for number in range(1, 51):
+                self.assertEqual(self.post_in_sql(f"dba-{number}", "dba", 1),
+                                 f"OK|{number}|{number + 1}|f")
+                took.append(self.seen_within("dba", number))
+        self.print_seen("posted in SQL", took)
+        self.assertLess(statistics.median(took), 0.05 * SLOWNESS)
+
+    @harness.level("quick")
+    def test_without_its_notification(self):
+        """The announcement alone, as if the NOTIFY had been lost on a connection that lives."""
+        self.open("unheard")
+        self.cached_at_both("unheard")
+        took = []
+        with self.same_era():
+            for number in range(1, 9):
+                self.box.psql(
+                    "begin; select outcome from ballast.post_batch(array['credit'], "
+                    f"array['unheard-{number}'], array['unheard'], array['@world'], "
+                    "array[null], array[1], array[null::bigint], array[null], array[0]);"
+                    "insert into ballast.announcement values ('unheard', "
+                    "pg_current_xact_id()::text::bigint) on conflict (account_id) "
+                    "do update set mark = excluded.mark; commit")
+                took.append(self.seen_within("unheard", number))
+        self.print_seen("posted without a NOTIFY", took)
+
+    def test_while_nobody_listens(self):
+        """The connections that listen are ended in the transaction that posts."""
+        self.open("deaf")
+        took = []
+        for number in range(1, 6):
+            self.cached_at_both("deaf")
+            self.box.psql(
+                "begin; select pg_terminate_backend(pid) from pg_stat_activity "
+                "where application_name in ('ballastd control', 'ballastd tail'); "
+                f"select ballast.post('deaf-{number}', '@world', 'deaf', 1); commit")
+            took.append(self.seen_within("deaf", number))
+        self.print_seen("posted while the listening connections were ended", took)
+
+    @harness.level("quick")
+    def test_committed_after_later_ones(self):
+        """A transaction that posts and stays open holds nobody up, and is seen when it commits."""
+        self.open("slow", "quick")
+        self.cached_at_both("slow")
+        self.cached_at_both("quick")
+        with self.same_era():
+            with self.box.transaction("select ballast.post('slow-1', '@world', 'slow', 5)",
+                                      end="commit"):
+                for number in range(1, 6):
+                    self.post_in_sql(f"quick-{number}", "quick", 1)
+                    self.seen_within("quick", number)
+                self.assertEqual(self.first.get("slow"), "0")
+            self.seen_within("slow", 5)
+
+    def test_many_in_one_transaction(self):
+        accounts = [f"job-{number:04}" for number in range(3000)]
+        for client in (self.first, self.second):
+            with client.pipeline(transaction=False) as pipeline:
+                for account in accounts:
+                    pipeline.execute_command("OPEN", account, "USD/2")
+                pipeline.execute()
+        self.cached_at_both(accounts[-1])
+        self.first.mget(accounts)
+        with self.same_era():
+            self.box.psql("select count(*) from unnest(array(select account_id from ballast.account "
+                          "where account_id like 'job-%')) as a, "
+                          "ballast.post('sql-' || a, '@world', a, 7)")
+            started = time.monotonic()
+            for client in (self.first, self.second):
+                harness.wait_for(lambda c=client: set(c.mget(accounts)) == {"7"},
+                                 SEEN_SECONDS_MAX * SLOWNESS, "all of them")
+            print(f"{len(accounts)} accounts posted to in one transaction: seen after "
+                  f"{(time.monotonic() - started) * 1000:.0f} ms", flush=True)
+
+    def test_a_transfer_shows_on_both_sides(self):
+        self.open("payer", "payee")
+        self.post_in_sql("payer-1", "payer", 10)
+        self.seen_within("payer", 10)
+        self.cached_at_both("payer")
+        self.cached_at_both("payee")
+        with self.same_era():
+            self.box.psql("select ballast.post('payer-2', 'payer', 'payee', 4)")
+            self.seen_within("payer", 6)
+            self.seen_within("payee", 4)
+
+    def test_while_redis_hangs(self):
+        """What could not be published is published when Redis is back, or void with its era."""
+        self.open("hung")
+        self.cached_at_both("hung")
+        redis = self.box.redis
+        redis.pause()
+        try:
+            self.post_in_sql("hung-1", "hung", 3)
+            pass_time(0.5)
+        finally:
+            redis.resume()
+        self.seen_within("hung", 3, 4)
+        for number in (1, 2):
+            wait_trusted(self.box, 8, number)
+        with self.same_era():
+            self.seen_within("hung", 3)
+
+    @harness.level("quick")
+    def test_the_late_commit_of_a_daemon_that_died(self):
+        """Its backend waits for a lock when it is killed, and commits afterwards: nobody is left to
+        publish that, or to be answered."""
+        self.open("orphan")
+        self.cached_at_both("orphan")
+        daemon = self.box.daemons[0]
+        waiting = self.box.client(1)
+        with self.box.transaction("select from ballast.account where account_id = 'orphan' "
+                                  "for update"):
+            waiting.connection.send_command("CREDIT", "orphan", 9, "KEY", "orphan-1")
+            harness.wait_for(lambda: self.box.psql(
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and "
+                "application_name like 'ballastd worker%'") == "1", what="a waiting commit")
+            daemon.stop(signal.SIGKILL)
+            self.assertEqual(self.second.get("orphan"), "0")
+        harness.wait_for(lambda: self.box.psql(
+            "select balance from ballast.account where account_id = 'orphan'") == "9",
+            what="the late commit")
+        started = time.monotonic()
+        harness.wait_for(lambda: self.second.get("orphan") == "9", 4 * SLOWNESS,
+                         "the commit of the dead daemon")
+        print(f"the commit of a dead daemon: seen after {time.monotonic() - started:.2f} s",
+              flush=True)
+
+
+if __name__ == "__main__":
+    unittest.main()
