@@ -173,7 +173,7 @@ CREATE TABLE ballast.lease (
 -- is the transaction that announced the account last: a row is deleted only with the mark that it
 -- was read with. At most one row an account; mostly empty.
 CREATE TABLE ballast.announcement (
-    account_id text COLLATE "C" PRIMARY KEY REFERENCES ballast.account,
+    account_id text COLLATE "C" PRIMARY KEY,
     mark bigint NOT NULL
 ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0.1);
 

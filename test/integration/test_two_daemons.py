@@ -412,7 +412,9 @@ class Faults(TwoCase):
     def backends_of(self, daemon):
         """PostgreSQL's processes that serve this daemon and do nothing just now."""
         idle = self.box.psql("select pid from pg_stat_activity where state = 'idle'").split()
-        named = re.findall(r"event=store-up .* backend=(\d+)", daemon.log.read_text())
+        # Of this run of the daemon: numbers of processes come again.
+        log = daemon.log.read_text().rpartition("event=start ")[2]
+        named = re.findall(r"event=store-up .* backend=(\d+)", log)
         return [int(pid) for pid in idle if pid in named]
 
     def test_one_without_its_store_the_other_without_redis(self):

@@ -83,6 +83,7 @@ DO $$
 DECLARE
     own ballast.lease_row;
     rows bigint;
+    era bigint;
 BEGIN
     SELECT * INTO STRICT own FROM ballast.lease_renew('d1', 'i1', 3, 'run', 'repl');
     ASSERT (own.daemon, own.renewals, own.seen, own.run_id, own.replid, own.fenced)
@@ -104,10 +105,16 @@ BEGIN
      WHERE r.daemon = 'd1';
     ASSERT own.fenced AND own.renewals = 3, format('fenced: %s', own);
     ASSERT ballast.lease_drop('d1') AND NOT ballast.lease_drop('d1'), 'dropped twice';
+    SELECT id INTO STRICT era FROM ballast.era;
+    ASSERT NOT ballast.lease_expel('d2', 1), 'expelled while an era is open';
+    PERFORM ballast.era_close(era);
+    ASSERT NOT ballast.lease_expel('d2', 1), 'expelled while an era is closing';
+    PERFORM ballast.era_drain(era);
     ASSERT NOT ballast.lease_expel('d2', 99) AND ballast.lease_expel('d2', 1), 'expelled';
+    ASSERT NOT EXISTS (SELECT FROM ballast.lease), 'a lease is left';
 END
 $$;
-\echo ok leases are renewed by their incarnation only, and never once fenced
+\echo ok leases are renewed by their incarnation only, never once fenced, and expelled while drained
 
 -- T12: a daemon posts only while its lease stands; SQL that is no daemon's needs none.
 DO $$
