@@ -3,7 +3,8 @@
  * close, and which Redis each has verified.
  *
  * Whether a daemon is alive is judged on our clock alone: its renewals must grow within W. Expiry
- * times never stand in rows (a renewal may commit long after it was sent). Pure; one thread.
+ * times never stand in rows (a renewal may commit long after it was sent). While the store answers
+ * us no renewal either, its silence says nothing about the others. Pure; one thread.
  */
 #ifndef BALLAST_CORE_LEASES_H
 #define BALLAST_CORE_LEASES_H
@@ -17,12 +18,14 @@
 
 struct lease_peer {
     struct store_lease lease;
-    int64_t changed_us; /* when its renewals were last seen to grow, on our clock */
+    int64_t changed_us; /* when its renewals were last seen to grow, on our clock; its silence
+                           counts from here */
 };
 
 struct leases {
     int64_t wait_us;      /* W */
     int64_t list_sent_us; /* when the renewal that brought the list was sent; 0: none yet */
+    int64_t list_came_us; /* and when it came */
     /* Our own row stood before the renewal that brought the list: whoever drains an era after
      * that sees it. The renewal that makes the row is seen by nobody until it commits (T4). */
     bool own_stood;

@@ -3,6 +3,17 @@
 
 #include <string.h>
 
+/* After an outage of the store the others reconnect later than we did, by at most so much: the
+ * longest pause of a link between two attempts (store/link.c), and some. */
+#define REUNION_US 1500000
+
+/* Lists come every third of a lease, and W is more than a lease: with one missing in between, a
+ * daemon that renews in time may seem not to. */
+static bool is_watching(const struct leases *leases, int64_t now_us)
+{
+    return leases->list_came_us != 0 && now_us - leases->list_came_us <= leases->wait_us / 2;
+}
+
 static const struct lease_peer *find(const struct leases *leases, const char *daemon)
 {
     for (size_t i = 0; i < leases->count; i++) {
@@ -19,6 +30,7 @@ bool leases_absorb(struct leases *leases, const char *own, const struct store_le
     struct lease_peer fresh[STORE_LEASES_MAX];
     size_t count = 0;
     bool own_holds = false;
+    int64_t since_us = is_watching(leases, now_us) ? 0 : now_us + REUNION_US;
     leases->own_stood = false;
     for (size_t i = 0; i < reply->count && count < STORE_LEASES_MAX; i++) {
         const struct store_lease *lease = &reply->leases[i];
@@ -30,19 +42,24 @@ bool leases_absorb(struct leases *leases, const char *own, const struct store_le
         const struct lease_peer *before = find(leases, lease->daemon);
         bool unchanged = before != NULL && before->lease.renewals == lease->renewals;
         fresh[count].lease = *lease;
-        fresh[count++].changed_us = unchanged ? before->changed_us : now_us;
+        fresh[count].changed_us = unchanged ? before->changed_us : now_us;
+        if (unchanged && fresh[count].changed_us < since_us) {
+            fresh[count].changed_us = since_us;
+        }
+        count++;
     }
     for (size_t i = 0; i < count; i++) {
         leases->peers[i] = fresh[i];
     }
     leases->count = count;
     leases->list_sent_us = sent_us;
+    leases->list_came_us = now_us;
     return own_holds;
 }
 
 static bool is_silent(const struct leases *leases, const struct lease_peer *peer, int64_t now_us)
 {
-    return now_us - peer->changed_us >= leases->wait_us;
+    return is_watching(leases, now_us) && now_us - peer->changed_us >= leases->wait_us;
 }
 
 const struct lease_peer *leases_silent(const struct leases *leases, int64_t now_us)
