@@ -136,6 +136,7 @@ struct cache_link {
     int connect_timeout_ms;
     int timeout_ms;
     int publish_timeout_ms;
+    bool is_bare; /* cache/bare.h */
     bool has_mac_key;
     uint8_t mac_key[16];
 
@@ -196,12 +197,6 @@ void cache_link_put_own_key(struct cache_link *link, const char *name);
 
 /* Copies what the stamp key held; "" for nothing, another type, or what cannot be a stamp. */
 void cache_link_copy_stamp(char out[CACHE_STAMP_MAX], const struct link_item *item);
-
-/* The value of `name` in the text of INFO. False, with "" in out, where it is missing or does not
- * fit. */
-bool cache_info_field(const char *text, size_t len, const char *name, char *out, size_t room);
-/* Whether the line `name:value` stands in the text of INFO. */
-bool cache_info_has(const char *text, size_t len, const char *name, const char *value);
 
 /* --- transport.c: hiredis, its events and its reader ------------------------------------------*/
 

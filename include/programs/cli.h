@@ -36,7 +36,8 @@ struct cli {
     const char *config_path; /* NULL: the usual place, or the defaults */
     bool json, quiet, help, version;
 
-    struct config *config;
+    struct config *config;   /* with config_error: the defaults */
+    char config_error[1024]; /* why the file cannot be used; "": it can */
     const struct cli_command *command;
     struct argument_words words; /* of the subcommand, without its name */
     void *options;               /* the subcommand's own, as its table filled them */
@@ -51,8 +52,9 @@ struct cli_command {
     int words_min, words_max; /* words_max -1: any number */
     const struct argument *options;
     size_t option_count;
-    size_t options_size;  /* of the struct that they fill */
-    const void *defaults; /* the struct's content before; NULL: zeroes */
+    size_t options_size;   /* of the struct that they fill */
+    const void *defaults;  /* the struct's content before; NULL: zeroes */
+    bool takes_bad_config; /* looks at cli->config_error itself */
     enum cli_exit (*run)(struct cli *cli);
 };
 
@@ -61,6 +63,7 @@ extern const struct cli_command cli_requests[]; /* cli_request.c: passed on to t
 extern const struct cli_command cli_look[];     /* cli_look.c: explain, status, era */
 extern const struct cli_command cli_jobs[];     /* cli_jobs.c: migrate, rebuild */
 extern const struct cli_command cli_switch[];   /* cli_switch.c: cache, accept-timeline */
+extern const struct cli_command cli_doctor[];
 extern const struct cli_command cli_reconcile[];
 extern const struct cli_command cli_import[];
 

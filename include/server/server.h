@@ -9,11 +9,10 @@
 
 #include "base/buffer.h"
 #include "base/config.h"
+#include "base/version.h"
 #include "core/trust.h"
 #include "server/warmer.h"
 #include "server/worker.h"
-
-#define BALLAST_VERSION "0.1.0"
 
 struct server;
 

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "cache/command.h"
+#include "cache/info.h"
 #include "cache/link.h"
 
 enum { REPLIES_WITHOUT_ACCOUNTS = 4, REPLIES_WITH_ACCOUNTS };

@@ -21,6 +21,7 @@
 
 #include "base/config.h"
 #include "cache/command.h"
+#include "cache/info.h"
 
 enum step {
     STEP_AUTH,
@@ -40,45 +41,6 @@ struct verify {
     bool failed; /* the link's cause says how */
     char policy[32];
 };
-
-/* --- INFO -------------------------------------------------------------------------------------*/
-
-/* What stands behind "\nname:", up to the end of the text; NULL where the name does not stand. */
-static const char *find_field(const char *text, size_t len, const char *name)
-{
-    char line[40];
-    int line_len = snprintf(line, sizeof(line), "\n%s:", name);
-    const char *found;
-
-    assert(line_len > 0 && (size_t)line_len < sizeof(line));
-    found = memmem(text, len, line, (size_t)line_len);
-    return found != NULL ? found + line_len : NULL;
-}
-
-bool cache_info_field(const char *text, size_t len, const char *name, char *out, size_t room)
-{
-    const char *value = find_field(text, len, name);
-    const char *stop;
-
-    out[0] = '\0';
-    if (value == NULL) {
-        return false;
-    }
-    stop = memchr(value, '\r', (size_t)(text + len - value));
-    if (stop == NULL || stop == value || (size_t)(stop - value) >= room) {
-        return false;
-    }
-    memcpy(out, value, (size_t)(stop - value));
-    out[stop - value] = '\0';
-    return true;
-}
-
-bool cache_info_has(const char *text, size_t len, const char *name, const char *value)
-{
-    char found[64];
-
-    return cache_info_field(text, len, name, found, sizeof(found)) && strcmp(found, value) == 0;
-}
 
 /* --- answers ----------------------------------------------------------------------------------*/
 
@@ -188,22 +150,28 @@ const struct link_command_ops cache_link_verify_ops = {.item = verify_item, .end
 
 /* --- questions --------------------------------------------------------------------------------*/
 
-void cache_link_verify(struct cache_link *link)
+static void ask_to_be_let_in(struct verify *verify)
 {
-    struct verify *verify = cache_allocate(sizeof(*verify));
+    struct cache_link *link = verify->command.link;
     struct buffer *out = &link->out;
 
-    verify->command.link = link;
-    snprintf(verify->policy, sizeof(verify->policy), "unknown");
     config_renew_secret(&link->password, link->password_file);
-    if (link->password != NULL) {
-        verify->steps[verify->count++] = STEP_AUTH;
-        if (link->user != NULL) {
-            CACHE_COMMAND(out, "AUTH", link->user, link->password);
-        } else {
-            CACHE_COMMAND(out, "AUTH", link->password);
-        }
+    if (link->password == NULL) {
+        return;
     }
+    verify->steps[verify->count++] = STEP_AUTH;
+    if (link->user != NULL) {
+        CACHE_COMMAND(out, "AUTH", link->user, link->password);
+    } else {
+        CACHE_COMMAND(out, "AUTH", link->password);
+    }
+}
+
+static void ask_whom_we_talk_to(struct verify *verify)
+{
+    struct cache_link *link = verify->command.link;
+    struct buffer *out = &link->out;
+
     verify->steps[verify->count++] = STEP_INFO;
     CACHE_COMMAND(out, "INFO", "server", "replication");
     verify->steps[verify->count++] = STEP_POLICY;
@@ -221,6 +189,22 @@ void cache_link_verify(struct cache_link *link)
     for (int i = 0; i < SCRIPT_COUNT; i++) {
         verify->steps[verify->count++] = STEP_SCRIPT + i;
         CACHE_COMMAND(out, "SCRIPT", "LOAD", cache_scripts[i]);
+    }
+}
+
+void cache_link_verify(struct cache_link *link)
+{
+    struct verify *verify = cache_allocate(sizeof(*verify));
+
+    verify->command.link = link;
+    snprintf(verify->policy, sizeof(verify->policy), "unknown");
+    ask_to_be_let_in(verify);
+    if (!link->is_bare) {
+        ask_whom_we_talk_to(verify);
+    } else if (verify->count == 0) {
+        free(verify);
+        cache_link_set_up(link, "unknown");
+        return;
     }
     assert(verify->count <= STEPS_MAX);
     cache_link_send(&verify->command, &cache_link_verify_ops, verify->count,

@@ -11,10 +11,6 @@
 #define MIGRATE_TIMEOUT_MS (60 * 60 * 1000) /* a table may have to be rewritten */
 
 /* Before ballast.migration exists there is nothing that could be selected from. */
-static const char sql_schema_exists[] =
-    "SELECT (to_regclass('ballast.migration') IS NOT NULL)::integer";
-static const char sql_schema_version[] = "SELECT coalesce(max(version), 0) FROM ballast.migration";
-
 static enum job_result read_version(struct job *job, int *version)
 {
     int64_t exists = 0, found = 0;

@@ -13,7 +13,7 @@
 #define DEFAULT_PATH "/etc/ballast/ballast.conf"
 #define NAME_COLUMN 16
 
-static const struct cli_command *const lists[] = {cli_jobs,   cli_requests,  cli_look,
+static const struct cli_command *const lists[] = {cli_jobs,   cli_requests,  cli_look,  cli_doctor,
                                                   cli_import, cli_reconcile, cli_switch};
 #define LIST_COUNT (sizeof lists / sizeof lists[0])
 
@@ -124,15 +124,18 @@ static bool read_command_line(struct cli *cli, int argc, char **argv, char err[2
 
 static enum cli_exit load_config(struct cli *cli)
 {
-    char err[1024];
     const char *path = cli->config_path;
 
     if (path == NULL && access(DEFAULT_PATH, F_OK) == 0) {
         path = DEFAULT_PATH;
     }
-    cli->config = config_load(path, err, sizeof err);
+    cli->config = config_load(path, cli->config_error, sizeof cli->config_error);
+    if (cli->config == NULL && cli->command->takes_bad_config) {
+        char err[256];
+        cli->config = config_load(NULL, err, sizeof err);
+    }
     if (cli->config == NULL) {
-        return cli_fail(cli, CLI_CONFIG, "%s", err);
+        return cli_fail(cli, CLI_CONFIG, "%s", cli->config_error);
     }
     return CLI_DONE;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/config_derived.h"
 
 #define ASK_ARGS_MAX 8
 #define ASK_SLACK_US (INT64_C(2) * 1000 * 1000) /* beyond the daemon's own deadline */
@@ -25,29 +26,9 @@ void client_close(struct client *client)
     }
 }
 
-/* The address to connect to; a listener on all addresses is reached on loopback. */
-static struct address target(const struct config *config)
-{
-    struct address address = {.kind = ADDRESS_NONE};
-
-    if (config->listen.addresses.count > 0) {
-        address = config->listen.addresses.items[0];
-        if (strcmp(address.host, "0.0.0.0") == 0) {
-            snprintf(address.host, sizeof address.host, "127.0.0.1");
-        } else if (strcmp(address.host, "::") == 0) {
-            snprintf(address.host, sizeof address.host, "::1");
-        }
-    }
-    if (address.kind == ADDRESS_NONE && config->listen.unix_path[0] != '\0') {
-        address.kind = ADDRESS_UNIX;
-        snprintf(address.path, sizeof address.path, "%s", config->listen.unix_path);
-    }
-    return address;
-}
-
 const char *client_address(const struct config *config, char out[ADDRESS_TEXT_ROOM])
 {
-    struct address address = target(config);
+    struct address address = config_client_address(config);
 
     return address_format(&address, out);
 }
@@ -88,23 +69,9 @@ static bool finish_connect(struct client *client, int64_t deadline_us)
     return error == 0 || lose(client, strerror(error));
 }
 
-/* The user that may do most. */
-static const struct config_user *best_user(const struct config *config)
-{
-    const struct config_user *best = NULL;
-
-    for (size_t i = 0; i < config->auth.users.count; i++) {
-        const struct config_user *user = &config->auth.users.items[i];
-        if (best == NULL || user->role > best->role) {
-            best = user;
-        }
-    }
-    return best;
-}
-
 static bool authenticate(struct client *client, int64_t deadline_us)
 {
-    const struct config_user *user = best_user(client->config);
+    const struct config_user *user = config_client_user(client->config);
     redisReply *reply;
 
     if (user == NULL) {
@@ -132,7 +99,7 @@ static bool authenticate(struct client *client, int64_t deadline_us)
 
 bool client_connect(struct client *client, int64_t deadline_us)
 {
-    struct address address = target(client->config);
+    struct address address = config_client_address(client->config);
 
     client_close(client);
     client->refused = false;

@@ -1,24 +1,13 @@
 /* The limit of open files. */
 #include <sys/resource.h>
 
+#include "base/config_derived.h"
 #include "base/log.h"
 #include "server/daemon.h"
 
-/* Standard streams, log, loops, wake-ups, HTTP connections, files opened on a reload. */
-#define FILES_BASE 128
-#define FILES_A_WORKER 8
-
-static rlim_t files_wanted(const struct config *config)
-{
-    int64_t links = 2 + config->store.read_links; /* with a writer, and the cache */
-    int64_t a_worker = FILES_A_WORKER + links + (int64_t)config->listen.addresses.count;
-
-    return (rlim_t)(FILES_BASE + config->limits.clients + config->listen.workers * a_worker);
-}
-
 void server_raise_file_limit(const struct config *config)
 {
-    rlim_t wanted = files_wanted(config);
+    rlim_t wanted = (rlim_t)config_files_wanted(config);
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
