@@ -203,6 +203,7 @@ void check_redis_settings(struct doctor_exam *exam, struct doctor_finding *findi
     struct doctor_peer *peer = &exam->redis.peer;
     const char *words[2 + SETTING_COUNT] = {"CONFIG", "GET"};
     char path[512], differences[DOCTOR_EVIDENCE_ROOM] = "";
+    bool follows = false; /* whom the file does not name */
     struct file file = {.saves = false};
 
     doctor_info_text(exam->redis.info, "config_file", path, sizeof path);
@@ -219,8 +220,10 @@ void check_redis_settings(struct doctor_exam *exam, struct doctor_finding *findi
     for (size_t i = 0; i + 1 < peer->count; i += 2) {
         const struct setting *setting = find_setting(peer->texts[i]);
         if (setting != NULL && peer->texts[i + 1] != NULL) {
-            add_difference(setting, peer->texts[i + 1], file.values[setting - settings],
-                           differences, sizeof differences);
+            const char *filed = file.values[setting - settings];
+            add_difference(setting, peer->texts[i + 1], filed, differences, sizeof differences);
+            follows |=
+                setting->kind == REPLICAOF && peer->texts[i + 1][0] != '\0' && filed[0] == '\0';
         }
     }
     if (differences[0] == '\0') {

@@ -1,0 +1,441 @@
+"""`ballast doctor`: a healthy sandbox has no fail; each fault is planted, and named with its
+evidence and the next command, within two seconds."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import harness
+
+SECONDS_MAX = 2.0  # of the program itself; a sanitizer's build has more for its start
+SLOW_BUILD = "fsanitize" in (harness.BUILD / "flags").read_text(errors="replace")
+
+
+def examine(conf):
+    """Runs doctor; returns name of the check -> its line, and the summary, with the exit status."""
+    words = harness.launcher() + [str(harness.BUILD / "ballast"), "-c", str(conf), "doctor",
+                                  "--json"]
+    start = time.monotonic()
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    seconds = time.monotonic() - start
+    *lines, summary = [json.loads(line) for line in done.stdout.splitlines()]
+    summary["exit"] = done.returncode
+    if summary["took_ms"] > SECONDS_MAX * 1000 or (seconds > SECONDS_MAX and not SLOW_BUILD):
+        raise AssertionError(f"doctor took {seconds:.2f} s, {summary['took_ms']} ms of it asking")
+    for line in [*lines, summary]:
+        if line["schema"] != 1 or done.stderr:
+            raise AssertionError(f"{line} {done.stderr}")
+    return {line["check"]: line for line in lines}, summary
+
+
+class DoctorCase(harness.Case):
+    def examine(self):
+        return examine(self.box.daemon.conf)
+
+    def finds(self, check, result, evidence, following):
+        """Polls: what a fault brings about takes a moment to be seen."""
+        def found():
+            lines, summary = self.examine()
+            line = lines.get(check, {"result": "skipped"})
+            fits = line["result"] == result and evidence in line["evidence"]
+            if fits:
+                self.assertIn(following, line["next"])
+                fails = sum(other["result"] == "fail" for other in lines.values())
+                self.assertEqual(summary["fail"], fails)
+                self.assertEqual(summary["exit"], 2 if fails else 0)
+            return fits or self.note(check, lines)
+        self.seen = None
+        try:
+            harness.wait_for(found, what=f"{result} of {check} with '{evidence}'")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nseen: {self.seen}") from None
+
+    def note(self, check, lines):
+        self.seen = lines.get(check)
+
+    def is_well(self):
+        def well():
+            lines, summary = self.examine()
+            self.seen = [line for line in lines.values() if line["result"] == "fail"]
+            return summary["fail"] == 0
+        try:
+            harness.wait_for(well, 20, "doctor without a fail")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nseen: {self.seen}") from None
+
+    @contextlib.contextmanager
+    def paused(self, server):
+        server.pause()
+        try:
+            yield
+        finally:
+            server.resume()
+
+
+class Servers(DoctorCase):
+    """Two daemons that go on through all that happens to Redis, and to their trust in it."""
+
+    daemons = 2
+
+    def setUp(self):
+        self.redis = self.box.redis.client()
+
+    @contextlib.contextmanager
+    def setting(self, name, value):
+        before = self.redis.config_get(name)[name]
+        self.redis.config_set(name, value)
+        try:
+            yield
+        finally:
+            self.redis.config_set(name, before)
+
+    # --- nothing is wrong ---
+
+    def test_no_fail(self):
+        self.is_well()
+        lines, summary = self.examine()
+        self.assertEqual(summary["exit"], 0)
+        self.assertEqual(summary["ok"] + summary["warn"], len(lines))
+        self.assertEqual(len({name.split("-")[0] for name in lines}), 6)  # every section
+        for line in lines.values():
+            self.assertIn(line["result"], ("ok", "warn"))
+            self.assertTrue(line["evidence"])
+            self.assertEqual(line["next"] == "", line["result"] == "ok", line)
+        self.assertIn("2 leases, all renewed", lines["era-leases"]["evidence"])
+
+    def test_for_people(self):
+        shown = self.box.cli("doctor").stdout
+        self.assertRegex(shown, r"(?m)^ok    redis-role +a master with 0 replicas$")
+        self.assertRegex(shown.splitlines()[-1], r"^(ok|warn): \d+ ok, \d+ warn, 0 fail; ")
+        self.assertNotIn("\033", shown)
+        self.assertNotIn("redis-role", self.box.cli("doctor", "--quiet").stdout)
+
+    # --- Redis ---
+
+    def test_redis_silent(self):
+        with self.paused(self.box.redis):
+            self.finds("redis-reachable", "fail", "no reply in time", "PING")
+
+    def test_redis_gone(self):
+        self.box.redis.stop()
+        self.finds("redis-reachable", "fail", "Connection refused", "systemctl status redis")
+        self.box.redis.start()
+        self.is_well()
+
+    def test_replica(self):
+        self.redis.execute_command("REPLICAOF", "127.0.0.1", self.box.redis.port)
+        self.finds("redis-role", "fail", "a replica of itself", "REPLICAOF NO ONE")
+        self.finds("redis-writable", "fail", "READONLY", "REPLICAOF NO ONE")
+        self.redis.execute_command("REPLICAOF", "127.0.0.1", 1)
+        self.finds("redis-role", "fail", "a replica of 127.0.0.1:1 (link down)", "127.0.0.1:1")
+        with self.setting("replica-serve-stale-data", "no"):
+            self.finds("redis-serves", "fail", "MASTERDOWN", "REPLICAOF NO ONE")
+        self.redis.execute_command("REPLICAOF", "NO", "ONE")
+        self.is_well()
+
+    def test_memory(self):
+        with self.setting("maxmemory", "1mb"):
+            self.finds("redis-memory", "fail", "of maxmemory 1.0 MB", "CONFIG SET maxmemory ")
+            self.finds("redis-eviction", "warn", "noeviction", "maxmemory-policy allkeys-lru")
+            with self.setting("maxmemory-policy", "allkeys-lru"):
+                lines, _ = self.examine()
+                self.assertEqual(lines["redis-eviction"]["result"], "ok")
+                self.assertEqual(lines["redis-memory"]["result"], "ok")
+
+    @harness.level("check")
+    def test_refused(self):
+        with self.setting("min-replicas-to-write", "1"):
+            self.finds("redis-writable", "fail", "NOREPLICAS", "min-replicas-to-write")
+        in_the_way = self.box.redis.dir / "dump.rdb"
+        with self.setting("save", "900 1"):
+            in_the_way.mkdir()
+            self.redis.set("x", 1)
+            self.redis.bgsave()
+            self.finds("redis-writable", "fail", "MISCONF", "INFO persistence")
+            self.finds("redis-persistence", "fail", "RDB snapshot failed", "BGSAVE")
+            in_the_way.rmdir()
+            self.redis.bgsave()
+            harness.wait_for(
+                lambda: self.redis.info("persistence")["rdb_last_bgsave_status"] == "ok")
+        in_the_way.unlink()
+        self.is_well()
+
+    def test_password(self):
+        with self.setting("requirepass", "x"):
+            self.finds("redis-reachable", "fail", "NOAUTH", "password-file")
+        secret = self.box.dir / "redis.secret"
+        secret.write_text("wrong\n")
+        secret.chmod(0o600)
+        conf = self.box.dir / "wrong.conf"
+        conf.write_text(self.box.daemon.conf.read_text() +
+                        "[cache]\nuser = default\npassword-file = redis.secret\n")
+        self.redis.execute_command("ACL", "SETUSER", "default", ">right", "resetpass", ">right")
+        lines, _ = examine(conf)
+        self.redis.execute_command("ACL", "SETUSER", "default", "nopass")
+        self.assertIn("WRONGPASS", lines["redis-reachable"]["evidence"])
+
+    @harness.level("check")
+    def test_settings_and_backlog(self):
+        with self.setting("repl-backlog-size", "64kb"), self.setting("appendonly", "yes"):
+            self.finds("redis-settings", "warn", "appendonly is 'yes', 'no' after a restart",
+                       "CONFIG REWRITE")
+            self.finds("redis-settings", "warn", "repl-backlog-size is '65536'", "CONFIG REWRITE")
+            self.finds("redis-backlog", "warn", "too small for a partial resync",
+                       "CONFIG SET repl-backlog-size")
+
+    @harness.level("check")
+    def test_restart_would_empty_replicas(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        replica = self.box.dir / "replica"
+        replica.mkdir()
+        words = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(replica),
+                 "--save", "", "--replicaof", "127.0.0.1", str(self.box.redis.port)]
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL) as server:
+            try:
+                self.finds("redis-restart", "warn", "empties its 1 replicas", "appendonly yes")
+                self.finds("redis-backlog", "warn", "1 replicas: too small", "repl-backlog-size")
+                with self.setting("save", "900 1"):
+                    lines, _ = self.examine()
+                    self.assertEqual(lines["redis-restart"]["result"], "ok")
+            finally:
+                server.terminate()
+
+    @harness.level("check")
+    def test_loading(self):
+        conf = self.box.redis.dir / "redis.conf"
+        text = conf.read_text()
+        for number in range(2000):
+            self.redis.set(f"filler:{number}", "x" * 100)
+        self.redis.save()
+        conf.write_text(text + "key-load-delay 2000\nloading-process-events-interval-bytes 1024\n")
+        self.box.redis.stop()
+        self.box.redis.spawn(["redis-server", str(conf)], self.box.redis.log)
+        self.finds("redis-serves", "fail", "LOADING", "INFO persistence")
+        self.box.redis.stop(signal.SIGKILL)
+        (self.box.redis.dir / "dump.rdb").unlink()
+        conf.write_text(text)
+        self.box.redis.start()
+        self.is_well()
+
+    # --- trust ---
+
+    def test_switched_off(self):
+        self.box.cli("cache", "off")
+        self.finds("era-state", "warn", "switched off (cache off by", "cache on")
+        self.box.cli("cache", "on")
+        self.is_well()
+
+    def test_silent_daemons(self):
+        with self.paused(self.box.daemon), self.paused(self.box.daemons[1]):
+            self.finds("era-leases", "warn", "was not renewed", "era")
+            self.finds("daemon-reachable", "fail", "no reply in time", "journalctl")
+        self.is_well()
+
+    def test_without_daemons(self):
+        for daemon in self.box.daemons:
+            daemon.kill()
+        self.finds("daemon-reachable", "warn", "Connection refused", "systemctl status ballastd")
+        self.finds("era-leases", "warn", "was not renewed", "era")
+        self.box.psql("DELETE FROM ballast.lease")  # they would be watched each time
+        stamp = self.redis.get("bal:~era")
+        self.redis.set("bal:~era", f"0:{stamp.partition(':')[2]}")
+        self.finds("era-stamp", "fail", "rewound", "rebuild")
+        self.redis.flushall()
+        self.finds("era-stamp", "fail", "empty or was flushed", "rebuild")
+        self.box.redis.restart()
+        self.finds("era-redis", "fail", "was restarted", "rebuild")
+        for daemon in self.box.daemons:
+            daemon.start()
+        self.is_well()
+
+    def test_what_the_daemon_says(self):
+        client = self.box.client()
+        client.execute_command("OPEN", "poisoned", "USD/2")
+
+        def poisoned():
+            self.redis.set("bal:poisoned", "1000000")
+            client.get("poisoned")
+            lines, _ = self.examine()
+            return lines["daemon-poison"]["result"] == "warn"
+        harness.wait_for(poisoned, what="a warning of the poisoned value")
+
+
+@harness.level("check")
+class Postgres(DoctorCase):
+    @contextlib.contextmanager
+    def setting(self, name, value):
+        self.box.psql(f"ALTER SYSTEM SET {name} = '{value}'")
+        self.box.psql("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            self.box.psql(f"ALTER SYSTEM RESET {name}")
+            self.box.psql("SELECT pg_reload_conf()")
+
+    def test_silent(self):
+        with self.paused(self.box.postgres):
+            self.finds("postgres-reachable", "fail", "no connection within", "pg_isready")
+
+    def test_gone(self):
+        self.box.postgres.stop()
+        self.finds("postgres-reachable", "fail", "Connection refused", "systemctl status")
+        self.box.postgres.start()
+        self.is_well()
+
+    def test_what_a_commit_is_worth(self):
+        self.box.daemon.stop()  # it would wait for the standby
+        with self.setting("fsync", "off"):
+            self.finds("postgres-fsync", "fail", "fsync is off", "set fsync = on")
+        with self.setting("full_page_writes", "off"), self.setting("synchronous_commit", "off"):
+            self.finds("postgres-full-page-writes", "warn", "torn pages", "full_page_writes = on")
+            self.finds("postgres-synchronous-commit", "warn", "is off", "synchronous_commit = on")
+        with self.setting("default_transaction_read_only", "on"):
+            self.finds("postgres-writable", "fail", "read-only", "default_transaction_read_only")
+            # What puts it back has to write.
+            os.environ["PGOPTIONS"] = "-c default_transaction_read_only=off"
+        del os.environ["PGOPTIONS"]
+        with self.setting("synchronous_standby_names", "nobody"):
+            self.finds("postgres-standbys", "fail", "'nobody'", "pg_stat_replication")
+        self.box.daemon.start()
+        self.is_well()
+
+    def test_locks(self):
+        with self.box.table_locked("ballast.account"):
+            self.finds("postgres-locks", "fail", "holds ExclusiveLock on ballast.account",
+                       "pg_terminate_backend")
+        client = self.box.client()
+        client.execute_command("OPEN", "locked", "USD/2")
+        row = "SELECT * FROM ballast.account WHERE account_id = 'locked' FOR UPDATE"
+        with self.box.transaction(row):
+            with self.box.client().pipeline(transaction=False) as pipeline:
+                pipeline.connection = pipeline.connection_pool.get_connection("_")
+                pipeline.connection.send_command("CREDIT", "locked", 1, "KEY", "waits")
+                self.finds("postgres-locks", "fail", "1 sessions wait for it",
+                           "pg_terminate_backend")
+
+    def test_schema(self):
+        # The daemons must not meet it: they would end, or fence.
+        self.box.daemon.stop()
+        newest = self.box.psql("SELECT max(version) FROM ballast.migration")
+        self.box.psql("INSERT INTO ballast.migration VALUES (999, 'of tomorrow')")
+        self.finds("postgres-schema", "fail", "newer (version 999)", "install the newer program")
+        self.box.psql("DELETE FROM ballast.migration WHERE version = 999")
+        self.box.psql(f"UPDATE ballast.migration SET version = 0 WHERE version = {newest}")
+        self.finds("postgres-schema", "fail", "older", "migrate")
+        self.box.psql(f"UPDATE ballast.migration SET version = {newest} WHERE version = 0")
+        self.box.psql("ALTER SCHEMA ballast RENAME TO gone")
+        self.finds("postgres-schema", "fail", "no schema ballast", "migrate")
+        self.box.psql("ALTER SCHEMA gone RENAME TO ballast")
+        self.box.daemon.start()
+        self.is_well()
+
+    def test_timeline(self):
+        self.box.psql("UPDATE ballast.era SET accepted = '00000000'")
+        self.finds("postgres-timeline", "fail", "accepted is 00000000", "accept-timeline")
+        self.box.cli("accept-timeline")
+        self.is_well()
+
+    def test_books(self):
+        self.box.client().execute_command("OPEN", "cooked", "USD/2")
+        edit = ("SET session_replication_role = replica;"
+                "UPDATE ballast.account SET balance = {} WHERE account_id = 'cooked'")
+        self.box.psql(edit.format(7))
+        self.finds("postgres-books", "fail", "cooked", "reconcile")
+        self.box.psql(edit.format(0))
+
+    def test_connections(self):
+        conf = self.box.postgres.data / "postgresql.conf"
+        text = conf.read_text()
+        conf.write_text(text + "\nmax_connections = 8\nsuperuser_reserved_connections = 4\n")
+        self.box.postgres.restart("fast")
+        harness.wait_for(lambda: self.box.client().execute_command("OPEN", "c", "USD/2"))
+        self.finds("postgres-connections", "fail", "of 4 connections are taken", "pg_stat_activity")
+        with contextlib.ExitStack() as stack:
+            def full():
+                stack.enter_context(self.box.transaction("SELECT 1"))
+            with self.assertRaises(AssertionError):
+                for _ in range(9):
+                    full()
+            self.finds("postgres-reachable", "fail", "too many clients", "pg_stat_activity")
+        conf.write_text(text)
+        self.box.postgres.restart("fast")
+        self.is_well()
+
+    def test_standby(self):
+        self.box.postgres.stop()
+        mark = self.box.postgres.data / "standby.signal"
+        mark.touch()
+        self.box.postgres.start()
+        self.finds("postgres-role", "fail", "a standby", "pg_ctl promote")
+        self.box.postgres.stop()
+        mark.unlink()
+        self.box.postgres.start()
+        self.is_well()
+
+
+class Config(unittest.TestCase):
+    """Nothing is there: the configuration is looked at all the same."""
+
+    def setUp(self):
+        self.dir = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.conf = self.dir / "ballast.conf"
+
+    def examine(self, text):
+        self.conf.write_text("[listen]\naddress = 127.0.0.1:1\n[cache]\naddress = 127.0.0.1:1\n"
+                             "[store]\nconninfo = hostaddr=127.0.0.1 port=1\n" + text)
+        return examine(self.conf)
+
+    def test_nothing_runs(self):
+        lines, summary = self.examine("")
+        self.assertEqual(summary["exit"], 2)
+        for check, result in (("config-file", "ok"), ("config-secrets", "ok"),
+                              ("redis-reachable", "fail"), ("postgres-reachable", "fail"),
+                              ("daemon-reachable", "warn")):
+            self.assertEqual(lines[check]["result"], result, lines[check])
+
+    def test_a_bad_file(self):
+        lines, summary = self.examine("[cache]\nleese-ms = 1000\n")
+        self.assertEqual(summary["exit"], 2)
+        self.assertEqual(lines["config-file"]["result"], "fail")
+        self.assertIn("ballast.conf:8: unknown option 'leese-ms'", lines["config-file"]["evidence"])
+        self.assertIn("--check-config", lines["config-file"]["next"])
+        self.assertNotIn("redis-reachable", lines)  # the defaults are somebody else's servers
+
+    def test_secrets(self):
+        secret = self.dir / "secret"
+        secret.write_text("x\n")
+        secret.chmod(0o644)
+        lines, _ = self.examine("[store]\npassword-file = secret\n")
+        self.assertEqual(lines["config-secrets"]["result"], "fail")
+        self.assertIn("mode 0644", lines["config-secrets"]["evidence"])
+        self.assertIn(f"chmod o-rwx,g-w {secret}", lines["config-secrets"]["next"])
+        secret.chmod(0o640)
+        lines, _ = self.examine("[store]\npassword-file = secret\n")
+        self.assertEqual(lines["config-secrets"]["result"], "ok")
+        self.conf.chmod(0o644)
+        lines, _ = self.examine("[store]\nconninfo = hostaddr=127.0.0.1 password=x\n")
+        self.assertEqual(lines["config-secrets"]["result"], "fail")
+
+    def test_values(self):
+        for text, check, evidence in (
+                ("[store]\nconninfo = host=localhost port=1\n", "config-store", "localhost"),
+                ("[listen]\nunix = /tmp/b.sock\nunix-mode = 0777\n", "config-listen", "0777"),
+                ("[store]\nstatement-timeout-ms = 9s\n", "config-timeouts", "request-timeout-ms"),
+                ("[limits]\nclients = 1000000\n", "host-descriptors", "want 1000"),
+                ("[listen]\nbacklog = 65535\n", "host-backlog", "backlog = 65535")):
+            lines, _ = self.examine(text)
+            self.assertIn(lines[check]["result"], ("warn", "fail"), lines[check])
+            self.assertIn(evidence, lines[check]["evidence"])
+
+
+if __name__ == "__main__":
+    unittest.main()
