@@ -3,7 +3,7 @@ _ballast() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} subcommand="" i
     local options="--config --json --quiet --help"
     local subcommands="migrate rebuild get history balanceat open credit debit transfer mtransfer
-        reverse setfloor close explain status era import reconcile cache accept-timeline"
+        reverse setfloor close explain status top doctor era import reconcile cache accept-timeline"
 
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -36,6 +36,7 @@ _ballast() {
         fi
         ;;
     cache) options+=" off on" ;;
+    top) options+=" --once --interval" ;;
     open) options+=" FLOOR" ;;
     credit) options+=" KEY FROM MEMO" ;;
     debit) options+=" KEY TO MEMO" ;;

@@ -164,6 +164,8 @@ void engine_query(struct engine *engine, struct query_item *item);
 struct engine_status {
     bool writer_up, reader_up, cache_up;
     const char *store_why, *cache_why; /* "" when up */
+    const char
+        *refusal; /* why the store, though up, takes no writes; "": it does, as far as known */
     size_t writes_queued, writes_in_flight, writes_in_doubt;
     int64_t oldest_doubt_us; /* age; 0 without */
     size_t reads_waiting;    /* for the store */

@@ -210,6 +210,8 @@ struct engine {
     struct detour detour;
     size_t queued; /* items, in queues and commits */
     struct list commits_active, commits_idle;
+    int64_t refused_us; /* when the store last took no writes at all; 0: it has since */
+    char refusal[STORE_TEXT_MAX];
 
     /* query.c */
     struct query_item *query_first, **query_end;

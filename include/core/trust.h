@@ -47,6 +47,9 @@ struct trust_status {
     int64_t valid_until_us;           /* of the lease; 0 without */
     uint64_t opened, closed, adopted; /* eras, by this daemon */
     size_t leases;                    /* live ones, own included */
+    int64_t renewed_us;               /* when the renewal that the store took last was sent; or 0 */
+    bool fenced;                      /* the own lease was taken over or has gone */
+    bool switched_off;                /* by an operator */
     const char *why;                  /* a constant phrase: what it waits for */
 };
 

@@ -64,6 +64,7 @@ extern const struct cli_command cli_look[];     /* cli_look.c: explain, status, 
 extern const struct cli_command cli_jobs[];     /* cli_jobs.c: migrate, rebuild */
 extern const struct cli_command cli_switch[];   /* cli_switch.c: cache, accept-timeline */
 extern const struct cli_command cli_doctor[];
+extern const struct cli_command cli_top[];
 extern const struct cli_command cli_reconcile[];
 extern const struct cli_command cli_import[];
 
@@ -75,6 +76,9 @@ enum cli_exit cli_fail_code(const struct cli *cli, enum cli_exit status, const c
                             const char *text);
 /* A remark that is no result: to standard error, not with --quiet. */
 void cli_note(const struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Whether standard output is a terminal whose user has nothing against colour (NO_COLOR). */
+bool cli_is_coloured(void);
 
 /* Writes the text to standard output and empties the buffer. */
 void cli_print(struct buffer *text);

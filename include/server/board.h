@@ -7,6 +7,7 @@
 
 #include "core/engine.h"
 #include "core/trust.h"
+#include "server/health.h"
 
 struct board;
 
@@ -17,10 +18,16 @@ void board_free(struct board *board);
 void board_put_trust(struct board *board, const struct trust_status *status);
 /* The worker's thread. Copies the texts too. */
 void board_put_engine(struct board *board, int worker, const struct engine_status *status);
+/* The control thread. */
+void board_put_health(struct board *board, const struct health *health);
 
 /* Any thread. */
 void board_read_trust(struct board *board, struct trust_status *status);
 /* The texts of *status are valid until this thread's next call. */
 void board_read_engine(struct board *board, int worker, struct engine_status *status);
+/* All workers together: up where all are, the first reason that there is stands for all. The texts
+ * of *sum are valid until this thread's next call. */
+void board_sum_engines(struct board *board, struct engine_status *sum);
+void board_read_health(struct board *board, struct health *health);
 
 #endif

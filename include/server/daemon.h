@@ -44,6 +44,7 @@ struct server {
     struct event *reap_timer;
     struct event *stop_timer;
     struct loop_wake wake; /* a worker has ended */
+    struct health health;  /* the one that goes to the board */
     bool stopping;
     const char *stop_reason;
     int exit_status;

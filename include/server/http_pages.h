@@ -6,6 +6,7 @@
 #define BALLAST_SERVER_HTTP_PAGES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/buffer.h"
 #include "store/store.h"
@@ -17,10 +18,13 @@ struct ability {
     const char *name;
     bool ok;
     char why[STORE_TEXT_MAX]; /* "" when ok */
+    int64_t since_us;         /* when it failed: clock_boot_us() */
+    const char *action;       /* what the daemon does about it; a constant */
 };
 
 struct readiness {
-    bool ready; /* reads and writes: without a cache everything is right, only slower */
+    bool ready; /* reads from the store and posts to it: without a cache everything is right, only
+                   slower; while the store takes no writes, those who read must not be sent away */
     struct ability reads, writes, cache;
 };
 

@@ -11,6 +11,7 @@
 #include "base/config.h"
 #include "base/version.h"
 #include "core/trust.h"
+#include "server/health.h"
 #include "server/warmer.h"
 #include "server/worker.h"
 
@@ -30,8 +31,10 @@ int64_t server_started_boot_us(const struct server *server);
 /* A copy of the trust machine's state, at most a second old. */
 void server_trust_status(struct server *server, struct trust_status *status);
 void server_warmer_status(struct server *server, struct warmer_status *status);
-/* A copy of a worker's engine state, at most a second old. */
-void server_engine_status(struct server *server, int worker, struct engine_status *status);
+/* A copy of the state of all workers' engines together, at most a second old. */
+void server_engines(struct server *server, struct engine_status *sum);
+/* How the daemon is, as it was judged last. */
+void server_health(struct server *server, struct health *health);
 
 /* INFO [section ...]: the text that INFO, and `ballast status`, show. Defined in server/info.c. */
 void server_info_text(struct server *server, const char *section, struct buffer *out);

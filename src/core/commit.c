@@ -242,6 +242,7 @@ static void committed(struct commit *commit, const struct store_posted *posted)
     struct lane *lane = commit->lane;
     int limit = commit->engine->options.batch_max;
     count_commit(commit);
+    commit->engine->refused_us = 0;
     lane->batch_limit = lane->batch_limit * 2 < limit ? lane->batch_limit * 2 : limit;
     lane->forget = 0;
     for (size_t i = 0; i < commit->count; i++) {
@@ -398,6 +399,8 @@ static void failed(struct commit *commit, enum store_status status, const struct
 {
     metrics_add(&commit->engine->metrics->commits_failed, 1);
     if (status == STORE_READONLY) {
+        commit->engine->refused_us = clock_boot_us();
+        snprintf(commit->engine->refusal, sizeof commit->engine->refusal, "%s", error->text);
         answer_commit(commit, OUTCOME_UNAVAILABLE, error->text);
     } else if (status == STORE_TRANSIENT && is_about_a_lock(error)) {
         ran_into_lock(commit);

@@ -12,6 +12,9 @@
 /* Queries wait in the sessions' own requests; those on a link or in ENSURE need an object. */
 #define QUERIES_ACTIVE_MAX 256
 
+/* Whether the store takes writes again is not known before one is tried: after this, nobody knows. */
+#define REFUSAL_STANDS_US (INT64_C(10) * 1000 * 1000)
+
 struct engine *engine_create(const struct engine_options *options, struct trust_view *view,
                              struct metrics *metrics, const struct engine_hooks *hooks, void *ctx)
 {
@@ -217,6 +220,16 @@ void engine_links_changed(struct engine *engine)
 
 /* --- looking in -------------------------------------------------------------------------------*/
 
+/* Of the link that posts, else of one that reads. */
+static const char *why_no_store(const struct engine *engine)
+{
+    const char *why = store_link_why(engine->main.link);
+
+    return why[0] != '\0' || any_reader_up(engine) || engine->reader_count == 0
+               ? why
+               : store_link_why(engine->readers[0]);
+}
+
 void engine_status(struct engine *engine, struct engine_status *status)
 {
     int64_t now = clock_boot_us();
@@ -224,8 +237,11 @@ void engine_status(struct engine *engine, struct engine_status *status)
         .writer_up = store_link_is_up(engine->main.link),
         .reader_up = any_reader_up(engine),
         .cache_up = cache_link_is_up(engine->cache),
-        .store_why = store_link_why(engine->main.link),
+        .store_why = why_no_store(engine),
         .cache_why = cache_link_why(engine->cache),
+        .refusal = engine->refused_us != 0 && now - engine->refused_us < REFUSAL_STANDS_US
+                       ? engine->refusal
+                       : "",
         .writes_queued = engine->queued,
         .reads_waiting = engine->misses.count,
     };

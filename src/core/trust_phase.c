@@ -66,6 +66,9 @@ void trust_update_phase(struct trust *t, int64_t now)
     t->status.era = t->row.id;
     t->status.valid_until_us = t->valid_until_us;
     t->status.leases = t->leases.count + 1;
+    t->status.renewed_us = t->leases.list_sent_us;
+    t->status.fenced = t->fenced;
+    t->status.switched_off = t->row.switched_off;
 }
 
 int64_t trust_next_wake(const struct trust *t, int64_t now)

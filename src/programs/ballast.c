@@ -13,8 +13,9 @@
 #define DEFAULT_PATH "/etc/ballast/ballast.conf"
 #define NAME_COLUMN 16
 
-static const struct cli_command *const lists[] = {cli_jobs,   cli_requests,  cli_look,  cli_doctor,
-                                                  cli_import, cli_reconcile, cli_switch};
+static const struct cli_command *const lists[] = {
+    cli_jobs, cli_requests, cli_look, cli_top, cli_doctor, cli_import, cli_reconcile, cli_switch,
+};
 #define LIST_COUNT (sizeof lists / sizeof lists[0])
 
 static const struct argument global_options[] = {
@@ -35,7 +36,7 @@ static const struct argument program_options[] = {
 };
 
 static const char exit_codes[] =
-    "Exit: 0 done, clean; 1 failed; 2 differences found; 64 usage; 69 something needed is\n"
+    "Exit: 0 done, clean; 1 failed; 2 differences found, or findings; 64 usage; 69 something needed is\n"
     "unreachable; 75 try later; 78 configuration.\n";
 
 static void print_help(FILE *to)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *exit_name(enum cli_exit status)
 {
@@ -68,6 +69,13 @@ void cli_note(const struct cli *cli, const char *fmt, ...)
     vfprintf(stderr, fmt, args);
     fputc('\n', stderr);
     va_end(args);
+}
+
+bool cli_is_coloured(void)
+{
+    const char *no_color = getenv("NO_COLOR");
+
+    return isatty(STDOUT_FILENO) && (no_color == NULL || no_color[0] == '\0');
 }
 
 void cli_print(struct buffer *text)

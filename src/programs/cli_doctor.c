@@ -1,8 +1,6 @@
 /* `ballast doctor`: the table of checks for people, and a line a check for programs. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "ops/doctor.h"
@@ -93,11 +91,10 @@ static void show_summary(struct table *table, int64_t took_us)
 
 static enum cli_exit run_doctor(struct cli *cli)
 {
-    const char *no_color = getenv("NO_COLOR");
     struct table table = {
         .cli = cli,
         .out = BUFFER_EMPTY,
-        .colour = isatty(STDOUT_FILENO) && (no_color == NULL || no_color[0] == '\0'),
+        .colour = cli_is_coloured(),
     };
     const struct doctor_options options = {
         .config = cli->config,

@@ -14,6 +14,7 @@
 #include <event2/http.h>
 #include <event2/listener.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "ops/json.h"
 #include "server/daemon.h"
@@ -76,8 +77,13 @@ static void route_livez(struct server *server, const char *query, struct answer 
 
 static void show_ability(const struct ability *ability, struct buffer *out)
 {
-    buffer_printf(out, "%s %s%s%s\n", ability->name, ability->ok ? "ok" : "failed",
-                  ability->ok ? "" : ": ", ability->why);
+    if (ability->ok) {
+        buffer_printf(out, "%s ok\n", ability->name);
+        return;
+    }
+    buffer_printf(out, "%s failed: %s (since %.1f s%s%s)\n", ability->name, ability->why,
+                  (double)(clock_boot_us() - ability->since_us) / 1e6,
+                  ability->action[0] != '\0' ? "; " : "", ability->action);
 }
 
 static bool query_has(const char *query, const char *word)

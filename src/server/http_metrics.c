@@ -44,6 +44,33 @@ static void show_trust(const struct trust_status *trust, struct buffer *out)
     buffer_printf(out, "ballast_eras_total{event=\"adopted\"} %" PRIu64 "\n", trust->adopted);
 }
 
+static void show_health(struct server *server, struct buffer *out)
+{
+    struct health health;
+    struct engine_status engines;
+
+    board_read_health(server->board, &health);
+    family(out, "health", "gauge", "1 for the state that a part is in, as this daemon sees it.");
+    for (enum health_part part = 0; part < HEALTH_PARTS; part++) {
+        for (enum health_state state = 0; state < HEALTH_STATES; state++) {
+            buffer_printf(out, "ballast_health{part=\"%s\",state=\"%s\"} %d\n",
+                          health_part_name(part), health_state_name(state),
+                          (int)(health.parts[part].state == state));
+        }
+    }
+    family(out, "health_changed_timestamp_seconds", "gauge",
+           "When the state of a part changed last, in seconds since 1970.");
+    for (enum health_part part = 0; part < HEALTH_PARTS; part++) {
+        buffer_printf(out, "ballast_health_changed_timestamp_seconds{part=\"%s\"} %.3f\n",
+                      health_part_name(part), (double)health.parts[part].since_wall_ms / 1e3);
+    }
+    board_sum_engines(server->board, &engines);
+    gauge(out, "mutations_in_doubt", "Mutations whose commit the store has yet to tell of.",
+          (double)engines.writes_in_doubt);
+    gauge(out, "oldest_doubt_seconds", "Since when the oldest of them is in doubt; 0 without.",
+          (double)engines.oldest_doubt_us / 1e6);
+}
+
 static void show_warmer(struct server *server, struct buffer *out)
 {
     struct warmer_status warmer;
@@ -69,6 +96,7 @@ void page_metrics(struct server *server, struct buffer *out)
 
     metrics_render_prometheus(server->metrics, server->worker_count, out);
     control_status(server->control, &control);
+    show_health(server, out);
     show_trust(&control.trust, out);
     show_warmer(server, out);
     gauge(out, "control_store_up", "1 while the control thread has a connection to the store.",

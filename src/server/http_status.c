@@ -43,6 +43,26 @@ static void ability_json(struct json *json, const struct ability *ability)
     json_inner(json, ability->name, &text, '}');
 }
 
+static void health_json(struct server *server, struct json *json)
+{
+    struct buffer text = BUFFER_EMPTY;
+    struct json inner = {&text};
+    struct health health;
+
+    board_read_health(server->board, &health);
+    for (enum health_part part = 0; part < HEALTH_PARTS; part++) {
+        const struct health_item *item = &health.parts[part];
+        buffer_printf(&text, "%c\"%s\":{\"since_ms\":%lld", part == 0 ? '{' : ',',
+                      health_part_name(part),
+                      (long long)((clock_boot_us() - item->since_us) / 1000));
+        json_text(&inner, "state", health_state_name(item->state));
+        json_text(&inner, "cause", item->cause);
+        json_text(&inner, "action", item->action);
+        buffer_append_byte(&text, '}');
+    }
+    json_inner(json, "health", &text, '}');
+}
+
 static void trust_json(struct json *json, const struct control_status *control)
 {
     const struct trust_status *trust = &control->trust;
@@ -94,6 +114,7 @@ static void worker_json(struct server *server, int index, struct buffer *out)
     json_text(&json, "store_why", status.store_why);
     json_bool(&json, "cache_up", status.cache_up);
     json_text(&json, "cache_why", status.cache_why);
+    json_text(&json, "refusal", status.refusal);
     json_int(&json, "writes_queued", (int64_t)status.writes_queued);
     json_int(&json, "writes_in_flight", (int64_t)status.writes_in_flight);
     json_int(&json, "writes_in_doubt", (int64_t)status.writes_in_doubt);
@@ -138,6 +159,7 @@ void page_status_json(struct server *server, struct buffer *out)
     ability_json(&json, &readiness.reads);
     ability_json(&json, &readiness.writes);
     ability_json(&json, &readiness.cache);
+    health_json(server, &json);
     trust_json(&json, &control);
     warmer_json(server, &json);
 
@@ -187,6 +209,25 @@ static void ability_html(const struct ability *ability, struct buffer *out)
     buffer_append_text(out, "\n");
 }
 
+static void health_html(struct server *server, struct buffer *out)
+{
+    struct health health;
+
+    board_read_health(server->board, &health);
+    buffer_append_text(out, "<h2>Health</h2>\n<table>\n<tr><th>part<th>state<th>since<th>cause"
+                            "<th>what is done about it\n");
+    for (enum health_part part = 0; part < HEALTH_PARTS; part++) {
+        const struct health_item *item = &health.parts[part];
+        buffer_printf(out, "<tr><th scope=row>%s<td class=%s>%s<td>%.1f s<td>",
+                      health_part_name(part), item->state == HEALTH_OK ? "ok" : "bad",
+                      health_state_name(item->state),
+                      (double)(clock_boot_us() - item->since_us) / 1e6);
+        html_text(out, item->cause);
+        buffer_printf(out, "<td>%s\n", item->action);
+    }
+    buffer_append_text(out, "</table>\n");
+}
+
 static void trust_html(struct server *server, const struct control_status *control,
                        struct buffer *out)
 {
@@ -225,6 +266,8 @@ static void workers_html(struct server *server, struct buffer *out)
         html_text(out, status.store_why);
         buffer_append_text(out, " ");
         html_text(out, status.cache_why);
+        buffer_append_text(out, " ");
+        html_text(out, status.refusal);
         buffer_append_text(out, "\n");
     }
     buffer_append_text(out, "</table>\n");
@@ -288,6 +331,7 @@ void page_status_html(struct server *server, struct buffer *out)
     ability_html(&readiness.writes, out);
     ability_html(&readiness.cache, out);
     buffer_append_text(out, "</table>\n");
+    health_html(server, out);
     trust_html(server, &control, out);
     workers_html(server, out);
     buffer_append_text(out, "<details>\n<summary>Counters</summary>\n<table>\n");

@@ -110,44 +110,58 @@ static void show_stats(const struct info *info)
     line_count(info, "keyspace_misses", metrics_counter(&sum->cache_misses));
 }
 
-/* Sums what the workers say of their links; the first reason that there is stands for all. */
-static void sum_engines(const struct info *info, struct engine_status *sum, char *store_why,
-                        char *cache_why)
+/* Where answers came from, and what would have told in time of a cache that lies. */
+static void show_answers(const struct info *info)
 {
-    memset(sum, 0, sizeof *sum);
-    sum->writer_up = sum->reader_up = sum->cache_up = true;
-    store_why[0] = cache_why[0] = '\0';
-    for (int i = 0; i < server_worker_count(info->server); i++) {
-        struct engine_status status;
-        server_engine_status(info->server, i, &status);
-        sum->writer_up &= status.writer_up;
-        sum->reader_up &= status.reader_up;
-        sum->cache_up &= status.cache_up;
-        sum->writes_queued += status.writes_queued;
-        sum->writes_in_flight += status.writes_in_flight;
-        sum->writes_in_doubt += status.writes_in_doubt;
-        sum->reads_waiting += status.reads_waiting;
-        if (status.oldest_doubt_us > sum->oldest_doubt_us) {
-            sum->oldest_doubt_us = status.oldest_doubt_us;
-        }
-        if (store_why[0] == '\0' && status.store_why != NULL) {
-            snprintf(store_why, STORE_TEXT_MAX, "%s", status.store_why);
-        }
-        if (cache_why[0] == '\0' && status.cache_why != NULL) {
-            snprintf(cache_why, STORE_TEXT_MAX, "%s", status.cache_why);
+    const struct metrics *sum = info->sum;
+    uint64_t cache = metrics_counter(&sum->cache_hits) + metrics_counter(&sum->cache_negatives);
+    uint64_t store = metrics_counter(&sum->store_answers);
+    uint64_t stale = metrics_counter(&sum->stale_answers), all = cache + store + stale;
+
+    line_count(info, "answers_from_cache", cache);
+    line_count(info, "answers_from_store", store);
+    line_count(info, "answers_stale", stale);
+    line(info, "answers_from_store_percent", "%.1f",
+         all > 0 ? (double)store * 100 / (double)all : 0.0);
+    line_count(info, "values_poisoned", metrics_counter(&sum->cache_poisoned));
+    line_count(info, "publishes_failed",
+               metrics_counter(&sum->publishes_failed) + metrics_counter(&sum->publishes_refused));
+    line_count(info, "outcomes_unknown", metrics_counter(&sum->mutations_unknown));
+    line_count(info, "commits_in_doubt", metrics_counter(&sum->commits_in_doubt));
+}
+
+static void show_health(const struct info *info)
+{
+    struct health health;
+    int64_t now_us = clock_boot_us();
+    char key[64];
+
+    server_health(info->server, &health);
+    for (enum health_part part = 0; part < HEALTH_PARTS; part++) {
+        const struct health_item *item = &health.parts[part];
+        const char *name = health_part_name(part);
+        snprintf(key, sizeof key, "health_%s", name);
+        line(info, key, "%s", health_state_name(item->state));
+        snprintf(key, sizeof key, "health_%s_since_ms", name);
+        line(info, key, "%lld", (long long)((now_us - item->since_us) / 1000));
+        if (item->state != HEALTH_OK) {
+            snprintf(key, sizeof key, "health_%s_cause", name);
+            line(info, key, "%s", item->cause);
+            snprintf(key, sizeof key, "health_%s_action", name);
+            line(info, key, "%s", item->action);
         }
     }
 }
 
 static void show_store(const struct info *info)
 {
-    char store_why[STORE_TEXT_MAX], cache_why[STORE_TEXT_MAX];
     struct engine_status sum;
 
-    sum_engines(info, &sum, store_why, cache_why);
+    server_engines(info->server, &sum);
     line(info, "store_writes", "%s", sum.writer_up ? "up" : "down");
     line(info, "store_reads", "%s", sum.reader_up ? "up" : "down");
-    line(info, "store_why", "%s", store_why);
+    line(info, "store_why", "%s", sum.store_why);
+    line(info, "store_refusal", "%s", sum.refusal);
     line_count(info, "mutations_queued", sum.writes_queued);
     line_count(info, "mutations_in_flight", sum.writes_in_flight);
     line_count(info, "mutations_in_doubt", sum.writes_in_doubt);
@@ -157,12 +171,11 @@ static void show_store(const struct info *info)
 
 static void show_cache(const struct info *info)
 {
-    char store_why[STORE_TEXT_MAX], cache_why[STORE_TEXT_MAX];
     struct engine_status sum;
 
-    sum_engines(info, &sum, store_why, cache_why);
+    server_engines(info->server, &sum);
     line(info, "cache", "%s", sum.cache_up ? "up" : "down");
-    line(info, "cache_why", "%s", cache_why);
+    line(info, "cache_why", "%s", sum.cache_why);
 }
 
 static void show_trust(const struct info *info)
@@ -232,7 +245,8 @@ static const struct {
     bool by_default; /* else only by name, or with `everything` */
     void (*show)(const struct info *info);
 } sections[] = {
-    {"Server", true, show_server},    {"Clients", true, show_clients},
+    {"Server", true, show_server},    {"Health", true, show_health},
+    {"Answers", true, show_answers},  {"Clients", true, show_clients},
     {"Memory", true, show_memory},    {"Persistence", true, show_persistence},
     {"Stats", true, show_stats},      {"Replication", true, show_replication},
     {"Store", true, show_store},      {"Cache", true, show_cache},

@@ -31,6 +31,9 @@
 
 #define SERVER_REAP_MS 1000
 
+/* Until then a part that is not well is no news: links are being made, a lease taken. */
+#define SERVER_START_US (INT64_C(3) * 1000 * 1000)
+
 /* EX_CONFIG of sysexits(3): systemd need not try again. */
 #define SERVER_EXIT_CONFIG 78
 
@@ -73,9 +76,14 @@ void server_warmer_status(struct server *server, struct warmer_status *status)
     warmer_status(server->warmer, status);
 }
 
-void server_engine_status(struct server *server, int worker, struct engine_status *status)
+void server_engines(struct server *server, struct engine_status *sum)
 {
-    board_read_engine(server->board, worker, status);
+    board_sum_engines(server->board, sum);
+}
+
+void server_health(struct server *server, struct health *health)
+{
+    board_read_health(server->board, health);
 }
 
 /* --- what the parts tell each other -----------------------------------------------------------*/
@@ -117,6 +125,35 @@ static void server_needs_operator(void *ctx, const char *why)
     }
 }
 
+/* Not while the daemon is made or ends: then everything is on its way. */
+static void server_judge_health(struct server *server, const struct trust_status *trust)
+{
+    const struct config *config = server->config;
+    int64_t now_us = clock_boot_us();
+    struct control_status control;
+    struct engine_status engines;
+
+    if (server->control == NULL || server->stopping) {
+        return;
+    }
+    control_status(server->control, &control);
+    board_sum_engines(server->board, &engines);
+    const struct health_facts facts = {
+        .trust = trust,
+        .engines = &engines,
+        .store_up = control.store_up,
+        .cache_up = control.cache_up,
+        .store_why = control.store_why,
+        .cache_why = control.cache_why,
+        .lease_us = config->cache.lease_ms * 1000,
+        .queue_max = (size_t)(config->limits.queue * server->worker_count),
+        .read_queue_max = (size_t)(config->limits.read_queue * server->worker_count),
+    };
+    health_update(&server->health, &facts, now_us - server->started_us < SERVER_START_US, now_us,
+                  clock_wall_ms());
+    board_put_health(server->board, &server->health);
+}
+
 static void server_trust_shown(void *ctx, const struct trust_status *trust)
 {
     struct server *server = ctx;
@@ -124,6 +161,7 @@ static void server_trust_shown(void *ctx, const struct trust_status *trust)
     if (server->warmer != NULL) {
         warmer_note_trust(server->warmer, trust);
     }
+    server_judge_health(server, trust);
 }
 
 static void server_signalled(int number, short what, void *arg)
@@ -211,6 +249,7 @@ static void server_make(struct server *server, struct config *config)
     server->started_wall_ms = clock_wall_ms();
     server->base = loop_base_new();
     server->board = board_create(server->worker_count);
+    health_init(&server->health, server->started_us, server->started_wall_ms);
     server->view = trust_view_create(server->worker_count, &view_hooks, server);
     loop_wake_open(&server->wake, server->base, server_worker_ended, server);
     server->reap_timer = loop_timer_new(server->base, server_reap_due, server);
