@@ -22,8 +22,8 @@ WITH waiting AS (
        AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
      ORDER BY l.pid, s.is_strong DESC, l.mode
 )
-SELECT h.pid, coalesce(a.usename, '?'), coalesce(nullif(a.application_name, ''), '-'), h.relname,
-       h.mode, g.age_ms, coalesce(w.blocked, 0), h.is_strong
+SELECT h.pid, coalesce(a.usename::text, '?'), coalesce(nullif(a.application_name, ''), '-'),
+       h.relname::text, h.mode, g.age_ms, coalesce(w.blocked, 0), h.is_strong
   FROM held AS h
   LEFT JOIN pg_stat_activity AS a ON a.pid = h.pid
   LEFT JOIN waiting AS w ON w.pid = h.pid
