@@ -29,6 +29,8 @@ enum command_flag {
     COMMAND_ALONE = 1 << 2,  /* waits until everything before it is answered: it changes how
                                 replies are shown */
     COMMAND_SECRET = 1 << 3, /* its arguments are never noted */
+    COMMAND_STORE = 1 << 4,  /* a read that goes past the cache */
+    COMMAND_STORE_BY_OPTION = 1 << 5, /* the same, where it has more words than it needs */
 };
 
 /* One argument for COMMAND DOCS. Lists end with a name of NULL. */
@@ -74,6 +76,13 @@ bool command_arity_fits(const struct command *command, size_t words);
  * some; the container where the subcommand is unknown or missing; NULL where it is unknown.
  */
 const struct command *command_resolve(const struct resp_slice *args, size_t count);
+
+/* Whether, with so many words, it is a read that goes past the cache. */
+bool command_reads_store(const struct command *command, size_t words);
+
+/* The accounts that it names, a bit of the hash each. */
+uint64_t command_accounts(const struct command *command, const struct resp_slice *args,
+                          size_t count);
 
 /* Whether the session may not run it before what is in flight has come back. */
 bool command_must_wait(const struct session *session, const struct command *command,

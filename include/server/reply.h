@@ -72,9 +72,6 @@ void call_error(struct call *call, const char *code, const char *fmt, ...) PRINT
  * too many under way: BUSY has been answered. */
 struct reply *call_request(struct call *call, size_t units) MUST_CHECK;
 
-/* The request goes past the cache: what follows it on its connection is not to show older. */
-void reply_reads_store(struct reply *reply, const struct account_id *id);
-
 /* When a request that is taken up now has to be answered. */
 int64_t call_deadline_us(const struct call *call);
 

@@ -25,7 +25,6 @@
 #include "base/buffer.h"
 #include "base/list.h"
 #include "base/pool.h"
-#include "model/account.h"
 #include "server/clients.h"
 #include "server/command.h"
 #include "server/command_stats.h"
@@ -78,15 +77,18 @@ struct session {
     struct reply *head, *tail; /* replies that are not written out yet, in order */
     size_t text_bytes;         /* of the text slots among them */
     struct buffer out;
-    bool took_output;             /* the client has taken some since the last sweep */
-    enum command_class run;       /* of what is in flight */
-    uint32_t in_flight;           /* requests of the engine */
-    uint32_t store_reads;         /* those among them that go past the cache */
-    uint64_t store_read_accounts; /* their accounts, a bit of the hash each */
-    uint32_t outstanding;         /* weight of all replies in the queue */
-    bool run_failed;              /* the store did not answer one of them */
-    int64_t over_us;              /* since when the output has been over its cap; 0: it is not */
-    int64_t linger_us;            /* since when it lingers */
+    bool took_output;       /* the client has taken some since the last sweep */
+    enum command_class run; /* of what is in flight */
+    uint32_t in_flight;     /* requests of the engine */
+    uint32_t outstanding;   /* weight of all replies in the queue */
+    bool run_failed;        /* the store did not answer one of them */
+    int64_t over_us;        /* since when the output has been over its cap; 0: it is not */
+    int64_t linger_us;      /* since when it lingers */
+
+    /* those in flight that go past the cache: how many, which, and their command_accounts() */
+    uint32_t store_reads;
+    const struct command *store_command;
+    uint64_t store_accounts;
 
     int protocol;  /* 2 or 3 */
     bool stale_ok; /* CLIENT STALE yes */
@@ -97,12 +99,6 @@ struct session {
 
 /* The one place where the state changes; aborts on anything else than the diagram shows. */
 void session_become(struct session *session, enum session_state state);
-
-/* The account's place in store_read_accounts. */
-static inline uint64_t session_account_bit(const struct account_id *id)
-{
-    return UINT64_C(1) << (account_id_hash(id) % 64);
-}
 
 /* At the end of this turn: parses on, writes out, closes. */
 void session_touch(struct session *session);

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -113,34 +114,48 @@ const struct command *command_resolve(const struct resp_slice *args, size_t coun
 
 /* --- order ------------------------------------------------------------------------------------*/
 
-/* Whether a read in flight that goes past the cache may be of one of its accounts. */
-static bool follows_store_read(const struct session *session, const struct command *command,
-                               const struct resp_args *args)
+bool command_reads_store(const struct command *command, size_t words)
 {
-    size_t last = command->last_key < 0 ? args->count - 1 : (size_t)command->last_key;
+    return (command->flags & COMMAND_STORE) != 0 ||
+           ((command->flags & COMMAND_STORE_BY_OPTION) != 0 && words > (size_t)abs(command->arity));
+}
+
+uint64_t command_accounts(const struct command *command, const struct resp_slice *args,
+                          size_t count)
+{
+    size_t last = command->last_key < 0 ? count - 1 : (size_t)command->last_key;
+    uint64_t accounts = 0;
     struct account_id id;
 
-    if (session->store_reads == 0 || command->first_key == 0) {
-        return false;
+    if (command->first_key == 0) {
+        return 0;
     }
-    for (size_t i = (size_t)command->first_key; i <= last && i < args->count;
+    for (size_t i = (size_t)command->first_key; i <= last && i < count;
          i += (size_t)command->key_step) {
-        if (account_id_parse(&id, args->items[i].data, args->items[i].len) &&
-            (session->store_read_accounts & session_account_bit(&id)) != 0) {
-            return true;
+        if (account_id_parse(&id, args[i].data, args[i].len)) {
+            accounts |= UINT64_C(1) << (account_id_hash(&id) % 64);
         }
     }
-    return false;
+    return accounts;
 }
 
 bool command_must_wait(const struct session *session, const struct command *command,
                        const struct resp_args *args)
 {
-    if (session->in_flight == 0 || command->class == COMMAND_OTHER) {
-        return session->in_flight > 0 && (command->flags & COMMAND_ALONE) != 0;
+    if (session->in_flight == 0) {
+        return false;
     }
-    return (command->flags & COMMAND_ALONE) != 0 || command->class != session->run ||
-           follows_store_read(session, command, args);
+    if (command->flags & COMMAND_ALONE) {
+        return true;
+    }
+    if (command->class == COMMAND_OTHER || command->class != session->run) {
+        return command->class != COMMAND_OTHER;
+    }
+    if (command_reads_store(command, args->count)) {
+        return session->in_flight > session->store_reads || session->store_command != command;
+    }
+    return session->store_reads > 0 &&
+           (session->store_accounts & command_accounts(command, args->items, args->count)) != 0;
 }
 
 /* --- errors before a command runs -------------------------------------------------------------*/

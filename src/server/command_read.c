@@ -173,7 +173,6 @@ static struct query_item *request_query(struct call *call, enum query_kind kind,
     item->deadline_us = call_deadline_us(call);
     item->done = query_done;
     item->owner = reply;
-    reply_reads_store(reply, id);
     return item;
 }
 
@@ -205,9 +204,6 @@ void command_balance(struct call *call)
         reply->read.fresh = options_has(&options, OPTION_FRESH);
         reply->read.min_version = (uint64_t)min_version;
         reply->read.max_age_ms = max_age_ms;
-        if (reply->read.fresh || min_version > 0 || max_age_ms >= 0) {
-            reply_reads_store(reply, &id);
-        }
         engine_read(engine_of(call), &reply->read);
     }
 }

@@ -101,17 +101,16 @@ struct reply *call_request(struct call *call, size_t units)
     append(session, reply);
     session->run = call->command->class;
     session->in_flight++;
+    if (command_reads_store(call->command, call->count)) {
+        reply->reads_store = true;
+        session->store_reads++;
+        session->store_command = call->command;
+        session->store_accounts |= command_accounts(call->command, call->args, call->count);
+    }
     session->outstanding += reply->weight;
     group->in_flight++;
     atomic_store_explicit(&session->client.in_flight, session->in_flight, memory_order_relaxed);
     return reply;
-}
-
-void reply_reads_store(struct reply *reply, const struct account_id *id)
-{
-    reply->reads_store = true;
-    reply->session->store_reads++;
-    reply->session->store_read_accounts |= session_account_bit(id);
 }
 
 int64_t call_deadline_us(const struct call *call)
@@ -195,7 +194,7 @@ static bool come_back(struct reply *reply, const void *answer)
     session->group->in_flight--;
     atomic_store_explicit(&session->client.in_flight, session->in_flight, memory_order_relaxed);
     if (reply->reads_store && --session->store_reads == 0) {
-        session->store_read_accounts = 0;
+        session->store_accounts = 0;
     }
     if (session->state == SESSION_CLOSED) {
         free_reply(reply);
