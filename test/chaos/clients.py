@@ -164,6 +164,14 @@ class Clients:
             for number, path in enumerate(self.paths)]
         self.first = next(iter(ports.values()))
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            if process.is_alive():
+                process.kill()
+
     def open_accounts(self):
         with contextlib.closing(resp.Connection(type("Place", (), {"port": self.first}))) as one:
             for account in HOT:

@@ -102,8 +102,8 @@ class SettingsCase(harness.BooksCase):
                 self.assertEqual((balance["balance"], balance["stale"]), ("7", 0))
 
 
+@harness.level("check")
 class Refusals(SettingsCase):
-    @harness.level("quick")
     def test_disk_full(self):
         """Row 6. A full disk itself would stop the machine's other tests: the error is raised by a
         trigger, in the midst of the batch, as PostgreSQL raises it."""
@@ -125,7 +125,6 @@ class Refusals(SettingsCase):
         self.assertEqual(change.of('commits_total{result="failed"}'), 5)
         self.assertEqual(self.credited(1, "refused")["version"], "3")
 
-    @harness.level("quick")
     def test_committed_on_the_primary_alone(self):
         """Row 5. The standby does not answer and somebody cancels the wait: not done, and neither
         is the repeat, which finds the key and has to wait for the standby like any other."""
@@ -151,7 +150,6 @@ class Refusals(SettingsCase):
         self.box.psql("select pg_cancel_backend(pid) from pg_stat_activity "
                       "where wait_event = 'SyncRep'")
 
-    @harness.level("quick")
     def test_statement_timeout(self):
         """Row 9. Rolled back by the server, again and again, until the deadline."""
         self.box.psql("create function public.slow() returns trigger language plpgsql as "
@@ -171,6 +169,7 @@ class Refusals(SettingsCase):
         reply = self.credited(1, "slow")
         self.assertEqual((reply["version"], reply["duplicate"]), ("3", 0))
 
+    @harness.level("full")
     def test_too_many_connections(self):
         """Row 11. What is there goes on; what was lost backs off and comes back."""
         self.box.psql("alter role app connection limit 0")
@@ -192,7 +191,6 @@ class Refusals(SettingsCase):
         self.await_metric("store_up", 0)
         self.reads_and_no_writes("UNAVAILABLE")
 
-    @harness.level("quick")
     def test_password_changed(self):
         """Row 11. The file is read again: no restart, no reload."""
         self.box.psql("alter role app password 'second'")
@@ -206,6 +204,7 @@ class Refusals(SettingsCase):
             self.assertEqual(self.credited(1, "locked-out")["duplicate"], 0)
         self.assertEqual(self.client.get(self.account), "9")
 
+    @harness.level("full")
     def test_right_taken_away(self):
         """Row 11. Of no single mutation's making: nobody is told that his own was wrong."""
         function = self.box.psql(f"select '{POST_BATCH}'::regproc::regprocedure")
@@ -217,6 +216,7 @@ class Refusals(SettingsCase):
                 self.box.psql(f"grant execute on function {function} to ballast_daemon")
         self.assertEqual(self.credited(1, "refused")["version"], "3")
 
+    @harness.level("full")
     def test_schema_gone_while_live(self):
         """Row 12. No writes; the log names the command; back with the schema."""
         log = self.box.daemon.log
@@ -232,7 +232,6 @@ class Refusals(SettingsCase):
             self.box.psql("alter schema elsewhere rename to ballast")
         self.assertEqual(self.credited(1, "gone")["version"], "3")
 
-    @harness.level("quick")
     def test_commits_are_durable_whatever_the_role_says(self):
         """Row 13."""
         self.box.psql("alter role app set synchronous_commit = off; "
@@ -252,6 +251,7 @@ class Refusals(SettingsCase):
             self.box.psql("drop trigger hear on ballast.transfer; drop function public.hear(); "
                           "drop table public.heard; alter role app reset all")
 
+    @harness.level("full")
     def test_fsync_off(self):
         """Row 13. Nothing is acknowledged by a server that would forget it."""
         self.set_system("fsync = off")
