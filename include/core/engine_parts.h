@@ -155,6 +155,8 @@ struct lane {
     struct commit *commit; /* under way on the link, or in doubt: nothing passes it; NULL: none */
     int batch_limit;       /* shrinks after a rollback, to find the mutation that is at fault */
     int64_t pause_us;      /* nothing is sent before */
+    int64_t latest_us;     /* the latest deadline that was ever queued */
+    int64_t unordered_us;  /* until then one in the queue may be earlier than one before it */
     int64_t forget;        /* a commit whose refusals the store need not keep; 0: none */
 };
 

@@ -97,6 +97,16 @@ void engine_write_discard(struct engine *engine, struct write_item *item)
     pool_give(engine->items, item);
 }
 
+/* A reload may shorten what later requests get, and a session may count from an earlier moment. */
+static void note_deadline(struct lane *lane, int64_t deadline_us)
+{
+    if (deadline_us < lane->latest_us) {
+        lane->unordered_us = lane->latest_us;
+    } else {
+        lane->latest_us = deadline_us;
+    }
+}
+
 void engine_write(struct engine *engine, struct write_item *item)
 {
     assert(item->done != NULL && mutation_check(&item->posting.mutation) == NULL);
@@ -105,6 +115,7 @@ void engine_write(struct engine *engine, struct write_item *item)
     if (detour_takes(&engine->detour, item)) {
         detour_push(&engine->detour, item);
     } else {
+        note_deadline(&engine->main, item->deadline_us);
         write_queue_push(&engine->main.queue, item);
     }
     engine_ask_flush(engine);
@@ -158,10 +169,10 @@ static void answer_unsent(struct lane *lane, struct write_item *item)
     write_answer_as(lane->engine, item, OUTCOME_UNAVAILABLE, detail);
 }
 
-/* On the main lane deadlines stand in order, but for mutations that came back in doubt. */
+/* On the main lane deadlines stand in order most of the time, but for what came back in doubt. */
 static void expire_queue(struct lane *lane, int64_t now)
 {
-    bool in_order = lane == &lane->engine->main;
+    bool in_order = lane == &lane->engine->main && now >= lane->unordered_us;
     struct write_item **place = &lane->queue.first;
     while (*place != NULL) {
         struct write_item *item = *place;

@@ -151,6 +151,32 @@ class Unavailable(resp.Case):
         self.assertEqual({reply.code for reply in replies}, {"UNAVAILABLE"})
         self.assertLess(took, TIMEOUT_SECONDS * 2 + checker.SLOWNESS)
 
+    def reload(self, milliseconds):
+        daemon = self.box.daemon
+        before = daemon.log.read_text().count("event=config-reloaded")
+        daemon.configure(f"[limits]\nrequest-timeout-ms = {milliseconds}")
+        daemon.send(signal.SIGHUP)
+        harness.wait_for(lambda: daemon.log.read_text().count("event=config-reloaded") > before,
+                         what="the reload")
+        self.connect().ask("PING")  # its worker has taken it over before it takes the next request
+
+    def test_a_reload_that_shortens_the_deadline(self):
+        """What waits already keeps its own, and holds up nobody behind it."""
+        self.open_cached("shortened", 5)
+        patient = [self.connect() for _ in range(2)]
+        self.reload(60000)
+        with self.poster_paused():
+            for number, connection in enumerate(patient):
+                connection.send("CREDIT", "shortened", 1, "KEY", f"patient-{number}")
+                harness.wait_for(lambda n=number: checker.metrics_of(self.box.daemon)
+                                 ["requests_in_flight"] > n, what="a request in flight")
+            self.reload(int(TIMEOUT_SECONDS * 1000))
+            reply = self.timed(self.three, "CREDIT", "shortened", 1, "KEY", "hasty")
+            self.assert_failure(reply, "UNAVAILABLE", "nothing was applied")
+        for number, connection in enumerate(patient):
+            self.assertEqual(harness.record(connection.read())["balance"], str(6 + number))
+        self.assertEqual(self.three.ask("CREDIT", "shortened", 1, "KEY", "hasty")["duplicate"], 0)
+
     def test_order_through_lost_connections(self):
         """Each debit needs the credit before it, also when both are sent again."""
         self.three.ask("OPEN", "order", "USD/2")
