@@ -306,7 +306,8 @@ static void settings_made(struct store_link *link, const struct store_request *r
  * A posting whose connection broke may still be waiting in its old backend, and be carried out after
  * the same keys were sent again and refused (invariant 2: "in progress" is not "aborted"). So a link
  * that posts holds a session lock of its own, and a new connection of it first ends the backend that
- * still holds the lock, and waits for its end. pg_locks names exactly that backend.
+ * still holds the lock, and waits for its end. pg_locks names exactly that backend. Behind a pooler,
+ * which is found out by the same reply, the backend is not ours, and neither is the lock.
  */
 static int put_writer_lock(const struct store_link *link, char *out, size_t size)
 {
@@ -315,15 +316,15 @@ static int put_writer_lock(const struct store_link *link, char *out, size_t size
     }
     uint64_t id = (uint64_t)link->writer_id;
     return snprintf(out, size,
-                    "DO $$ BEGIN "
+                    "DO $$ BEGIN IF pg_backend_pid() = %d THEN "
                     "PERFORM pg_terminate_backend(l.pid) FROM pg_locks AS l"
                     " WHERE l.locktype = 'advisory' AND l.objsubid = 1"
                     " AND l.classid = %" PRIu64 "::text::oid AND l.objid = %" PRIu64 "::text::oid"
                     " AND l.database = (SELECT d.oid FROM pg_database AS d"
                     " WHERE d.datname = current_database());"
                     "PERFORM pg_advisory_lock(%" PRId64 ");"
-                    "END $$;",
-                    id >> 32, id & UINT32_MAX, link->writer_id);
+                    "END IF; END $$;",
+                    PQbackendPID(link->conn), id >> 32, id & UINT32_MAX, link->writer_id);
 }
 
 /*

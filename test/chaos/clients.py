@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 import pickle
 import random
+import select
 import time
 from collections import namedtuple
 
@@ -42,6 +43,9 @@ class Client:
     # --- one exchange ---
 
     def connection(self, daemon):
+        if daemon in self.connections and select.select(
+                [self.connections[daemon].socket], [], [], 0)[0]:
+            self.drop(daemon)  # that daemon was restarted while this connection was idle
         if daemon not in self.connections:
             place = type("Place", (), {"port": self.ports[daemon]})
             connection = resp.Connection(place, timeout=REPLY_SECONDS_MAX)
