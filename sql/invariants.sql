@@ -110,11 +110,16 @@ SELECT coalesce(m.key, t.key) AS subject,
  WHERE m.key IS NULL OR t.key IS NULL;
 
 -- one_mutation_an_event: every event with a key is what that key did, and a key without a
--- transfer names a version that its account has had
+-- transfer names a version that its account has had, itself or by the hold or charge that it made
 SELECT coalesce(m.key, e.key) AS subject,
        format('account %s, version %s', coalesce(m.account_id, e.account_id),
               coalesce(m.version, e.version)) AS detail
-  FROM (SELECT key, account_id, version FROM ballast.mutation WHERE transfer IS NULL) AS m
+  FROM (SELECT x.key, coalesce(h.account_id, c.account_id, x.account_id) AS account_id,
+               coalesce(h.version, c.version, x.version) AS version
+          FROM ballast.mutation AS x
+          LEFT JOIN ballast.hold AS h ON h.hold = x.made AND x.kind = 'hold'
+          LEFT JOIN ballast.charge AS c ON c.charge = x.made AND x.kind = 'charge'
+         WHERE x.transfer IS NULL) AS m
   FULL JOIN (SELECT key, account_id, version FROM ballast.account_event WHERE key IS NOT NULL) AS e
          USING (key)
   LEFT JOIN ballast.account AS a ON a.account_id = coalesce(m.account_id, e.account_id)
@@ -137,6 +142,83 @@ SELECT coalesce(r.transfer, v.transfer) || '/' || coalesce(r.leg, v.leg) AS subj
     OR t.kind = 'reverse'
     OR (r.payer, r.last_payer, r.payee, r.last_payee) IS DISTINCT FROM
        (t.to_account, t.to_account, t.from_account, t.from_account);
+
+-- held_is_open_holds: what an account holds is the sum of its open holds
+SELECT coalesce(a.account_id, h.account_id) AS subject,
+       format('held %s, open holds %s', a.held, h.amount) AS detail
+  FROM (SELECT account_id, held FROM ballast.account WHERE held <> 0) AS a
+  FULL JOIN (SELECT account_id, sum(amount) AS amount
+               FROM ballast.hold WHERE state = 'held' GROUP BY account_id) AS h USING (account_id)
+ WHERE a.held IS DISTINCT FROM h.amount;
+
+-- holds_have_versions: each hold began with an event of its account, and ended with an event or,
+-- captured, with a movement of at most what it held
+SELECT 'hold ' || h.hold AS subject,
+       format('%s of %s: beginning %s, end %s', h.amount, h.account_id, b.version,
+              coalesce(e.version, t.from_version)) AS detail
+  FROM ballast.hold AS h
+  LEFT JOIN ballast.account_event AS b
+         ON b.account_id = h.account_id AND b.version = h.version AND b.kind = 'hold'
+  LEFT JOIN ballast.account_event AS e
+         ON e.account_id = h.account_id AND e.detail = 'hold ' || h.hold
+        AND e.kind = CASE h.state WHEN 'released' THEN 'release' WHEN 'expired' THEN 'expire' END
+  LEFT JOIN ballast.transfer AS t ON t.transfer = h.transfer AND t.leg = 0 AND t.kind = 'capture'
+ WHERE b.version IS NULL
+    OR (h.state IN ('released', 'expired')) <> (e.version IS NOT NULL)
+    OR (h.state = 'captured') <> (t.from_account IS NOT DISTINCT FROM h.account_id)
+    OR t.amount > h.amount;
+
+-- one_open_charge: an account has at most one intent that is not settled
+SELECT c.account_id AS subject, format('%s open charges', count(*)) AS detail
+  FROM ballast.charge AS c
+ WHERE c.state IN ('begun', 'unknown')
+ GROUP BY c.account_id
+HAVING count(*) > 1;
+
+-- charges_are_paid_once: money came by a charge exactly if it succeeded, once and to the amount,
+-- and the account was told at the version on record
+SELECT coalesce('charge ' || c.charge, 'transfer ' || t.transfer) AS subject,
+       format('%s %s of %s, credited %s', c.state, c.amount, c.account_id, t.amount) AS detail
+  FROM (SELECT * FROM ballast.charge WHERE transfer IS NOT NULL OR state = 'succeeded') AS c
+  FULL JOIN (SELECT * FROM ballast.transfer WHERE kind = 'settle') AS t USING (transfer)
+ WHERE c.charge IS NULL OR c.state <> 'succeeded'
+    OR (t.to_account, t.amount, t.to_version) IS DISTINCT FROM
+       (c.account_id, c.amount, c.settled_version);
+
+-- charges_have_evidence: each charge has the record of its decision, and was due by it
+SELECT 'charge ' || c.charge AS subject,
+       format('threshold %s, decided on balance %s, held %s, version %s', c.threshold, d.balance,
+              d.held, d.version) AS detail
+  FROM ballast.charge AS c
+  LEFT JOIN ballast.decision AS d ON d.charge = c.charge AND d.kind = 'charge'
+ WHERE (d.account_id, d.balance, d.held, d.version) IS DISTINCT FROM
+       (c.account_id, c.balance, c.held, c.version)
+    OR c.balance - c.held >= c.threshold;
+
+-- suspensions_have_evidence: each suspension has the record of its decision, on the version before
+-- it, and shows what it was said to depend on
+SELECT coalesce(e.account_id, d.account_id) AS subject,
+       format('suspended at version %s, decided on version %s: balance %s, held %s, floor %s',
+              e.version, d.version, d.balance, d.held, d.floor) AS detail
+  FROM (SELECT * FROM ballast.account_event WHERE kind = 'suspend') AS e
+  FULL JOIN (SELECT * FROM ballast.decision WHERE kind = 'suspend') AS d
+         ON d.account_id = e.account_id AND d.version = e.version - 1
+ WHERE e.version IS NULL OR d.version IS NULL
+    OR (d.balance, d.held, d.floor) <> (e.balance, e.held, e.floor)
+    OR (e.detail = 'ifbelow' AND d.balance - d.held >= d.floor);
+
+-- status_follows_the_rules: accounts are suspended, resumed and closed only from where they may be
+SELECT x.account_id AS subject, format('%s after %s at version %s', x.status, x.before, x.version)
+           AS detail
+  FROM (SELECT e.account_id, e.version, e.kind, e.status,
+               lag(e.status) OVER (PARTITION BY e.account_id ORDER BY e.version) AS before
+          FROM ballast.account_event AS e) AS x
+ WHERE x.status IS DISTINCT FROM CASE x.kind
+           WHEN 'open' THEN 'active' WHEN 'suspend' THEN 'suspended'
+           WHEN 'resume' THEN 'active' WHEN 'close' THEN 'closed' ELSE x.before END
+    OR x.before = 'closed'
+    OR (x.kind = 'suspend' AND x.before <> 'active')
+    OR (x.kind = 'resume' AND x.before <> 'suspended');
 
 -- one_era: exactly one era row
 SELECT 'era' AS subject, format('%s rows', count(*)) AS detail

@@ -68,7 +68,8 @@ CREATE UNIQUE INDEX transfer_from_version ON ballast.transfer (from_account, fro
 CREATE UNIQUE INDEX transfer_to_version ON ballast.transfer (to_account, to_version)
     WHERE to_version IS NOT NULL;
 
--- Versions that move no money: open, setfloor, close. The state is the one after the event.
+-- Versions that move no money: open, setfloor, suspend, resume, close, hold, release, and the expiry
+-- of a hold, which has no key. The state is the one after the event.
 CREATE TABLE ballast.account_event (
     account_id text COLLATE "C" NOT NULL,
     version bigint NOT NULL,
@@ -84,12 +85,13 @@ CREATE TABLE ballast.account_event (
 );
 
 -- Every idempotency key that did something: what was asked (a hash of its words), and where the
--- result stands: a transfer, or the version of an account.
+-- result stands: a transfer, the hold or charge that it made, or the version of an account.
 CREATE TABLE ballast.mutation (
     key text COLLATE "C" PRIMARY KEY,
     fingerprint bigint NOT NULL,
     transfer bigint,
     version bigint,
+    made bigint,
     kind text COLLATE "C" NOT NULL,
     account_id text COLLATE "C",
     CONSTRAINT mutation_key CHECK (octet_length(key) BETWEEN 1 AND 128)

@@ -8,6 +8,8 @@
 --                  the keys that were used before, it leaves to the next.
 --   post_in_order  everything else: reserves the keys, locks and loads the accounts, plays the
 --                  batch in memory one operation after the other, and writes the result at once.
+--                  Its rules for operations on one account stand in 0010_rules.sql; holds, charges
+--                  and decisions are written by the functions beside their tables.
 --
 -- Both give exactly what posting the operations one by one, in array order, would give.
 --
@@ -19,8 +21,9 @@
 SET LOCAL ROLE ballast_owner;
 
 -- One row of a batch's result.
---   part 0  exactly one an operation: outcome ('OK' or an error code), the transfer's id, and the
---           account's state after the operation (of a refused one: its present state)
+--   part 0  exactly one an operation: outcome ('OK' or an error code), the id of the transfer,
+--           hold or charge that it made, and the account's state after the operation (of a refused
+--           one: its present state); detail says why it was refused, and when a hold expires
 --   part 1  the other side of a transfer
 --   part 2  present states of further accounts of this operation, which its reply must not show
 --           but the cache must hear of
@@ -64,18 +67,28 @@ AS $$ SELECT hashtextextended(words COLLATE "C", 0) $$;
 -- could make right. Callers have checked the syntax of ids; OPEN's is checked again because a
 -- violated constraint would fail its neighbours.
 CREATE FUNCTION ballast.words_error(kind text, key text, account text, peer text, asset text,
-                                    amount bigint, target bigint) RETURNS text
+                                    amount bigint, target bigint, memo text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
     SELECT CASE
         WHEN kind IS NULL OR kind NOT IN ('open', 'credit', 'debit', 'transfer', 'mtransfer',
-                                          'reverse', 'setfloor', 'close')
+                                          'reverse', 'setfloor', 'close', 'suspend', 'resume',
+                                          'hold', 'capture', 'release', 'charge', 'settle',
+                                          'canspend', 'expire')
             THEN 'unknown kind of mutation'
-        WHEN kind <> 'open' AND (key IS NULL OR octet_length(key) NOT BETWEEN 1 AND 128)
+        WHEN kind NOT IN ('open', 'canspend', 'expire')
+         AND (key IS NULL OR octet_length(key) NOT BETWEEN 1 AND 128)
             THEN 'a key of 1 to 128 bytes is needed'
-        WHEN kind = 'reverse' THEN CASE
-            WHEN target IS NULL THEN 'a transfer is needed'
-            WHEN amount <= 0 THEN 'the amount must be positive' END
+        WHEN kind = 'expire' THEN CASE
+            WHEN amount IS NULL OR amount <= 0 THEN 'the number must be positive' END
+        WHEN kind IN ('reverse', 'capture', 'release', 'settle') THEN CASE
+            WHEN target IS NULL THEN 'what it is about is needed'
+            WHEN amount <= 0 THEN 'the amount must be positive'
+            WHEN kind = 'capture' AND ballast.is_system(peer) IS NOT TRUE
+                THEN 'the counterparty must be a system account'
+            WHEN kind = 'settle'
+             AND coalesce(memo, '') NOT IN ('succeeded', 'failed', 'unknown')
+                THEN 'what became of the charge is needed' END
         WHEN account IS NULL THEN 'an account is needed'
         WHEN kind IN ('credit', 'debit', 'transfer', 'mtransfer') THEN CASE
             WHEN peer IS NULL THEN 'both sides are needed'
@@ -92,14 +105,21 @@ AS $$
         WHEN kind = 'open' AND (asset IS NULL OR asset !~ '^[A-Z0-9]{1,12}/(1[0-8]|[0-9])$')
             THEN 'bad asset'
         WHEN kind = 'setfloor' AND amount IS NULL THEN 'a floor is needed'
+        WHEN kind IN ('hold', 'charge', 'canspend') AND (amount IS NULL OR amount <= 0)
+            THEN 'the amount must be positive'
+        WHEN kind = 'suspend' AND memo <> 'ifbelow' THEN 'no such condition'
+        WHEN kind = 'hold' AND target NOT BETWEEN 1 AND 315360000
+            THEN 'a hold lasts for 1 second to 10 years'
     END
 $$;
 
 -- Plays a batch in array order; see the head of this file. Arrays as for post_batch.
 --
 -- l_* have one element a leg: a movement has one, an mtransfer and its reverse one for each of
--- theirs, an operation without money one that stays unused. o_* have one element an operation,
--- a_* one a non-system account. Legs name accounts by their place in a_* (0: a system account).
+-- theirs, an operation without money one that names its account as the payer. o_* have one element
+-- an operation, a_* one a non-system account. Legs name accounts by their place in a_* (0: a system
+-- account). t_* are of the hold or charge that an operation is about, kept at the place of the first
+-- operation of the batch that is about it. d_* are decisions against customers, to be recorded.
 -- An array element costs a tenth of a microsecond, a statement a row five: hence the arrays.
 CREATE FUNCTION ballast.post_in_order(
     p_kind text[], p_key text[], p_account text[], p_peer text[], p_asset text[],
@@ -117,24 +137,32 @@ DECLARE
     l_op integer[]; l_row integer[]; l_payer text[]; l_payee text[]; l_amount bigint[];
     l_target_leg smallint[]; l_target_kind text[]; l_left bigint[]; l_left_at integer[];
     l_error text[]; l_words text[]; l_from integer[]; l_to integer[]; l_at timestamptz[];
-    l_from_version bigint[]; l_from_balance bigint[]; l_from_floor bigint[];
-    l_to_version bigint[]; l_to_balance bigint[]; l_to_floor bigint[]; l_to_status text[];
+    l_from_version bigint[]; l_from_balance bigint[]; l_from_held bigint[]; l_from_floor bigint[];
+    l_to_version bigint[]; l_to_balance bigint[]; l_to_held bigint[]; l_to_floor bigint[];
+    l_to_status text[];
     o_op integer[]; o_kind text[]; o_key text[]; o_row integer[]; o_leg integer[];
     o_last_leg integer[]; o_error text[]; o_fingerprint bigint[]; o_key_at integer[];
-    o_id bigint[]; o_multi boolean[]; o_names_payer boolean[];
+    o_id bigint[]; o_made bigint[]; o_multi boolean[]; o_names_payer boolean[];
+    o_at timestamptz[];
     -- Of the key that the operation is the first to use: who owns it (0 nobody yet, -1 a mutation
     -- of an earlier batch, else an operation of this one), and what that did.
-    o_owner integer[]; o_known_fingerprint bigint[]; o_known_id bigint[];
+    o_owner integer[]; o_known_fingerprint bigint[]; o_known_id bigint[]; o_known_made bigint[];
     o_known_account text[]; o_known_version bigint[]; o_known_changed boolean[];
     o_outcome text[]; o_detail text[]; o_duplicate boolean[]; o_changed boolean[];
     o_slot integer[]; o_balance bigint[]; o_held bigint[]; o_floor bigint[]; o_status text[];
     o_version bigint[];
     a_id text[]; a_asset text[]; a_balance bigint[]; a_held bigint[]; a_floor bigint[];
     a_status text[]; a_version bigint[]; a_loaded_version bigint[]; a_changed_at timestamptz[];
-    a_opening_floor bigint[]; a_tid tid[];
+    a_opening_floor bigint[]; a_tid tid[]; a_charge bigint[];
+    t_at integer[]; t_state text[]; t_amount bigint[]; t_version bigint[];
+    d_op integer[] := '{}'; d_kind text[]; d_slot integer[]; d_balance bigint[]; d_held bigint[];
+    d_floor bigint[]; d_status text[]; d_version bigint[];
     v_taken text[]; v_born text[] := '{}'; v_known record; v_now timestamptz; v_written bigint;
-    v_outcome text; v_detail text; v_amount bigint; v_at timestamptz;
-    v_opens boolean; v_reverses boolean; v_events boolean := false; v_rekey boolean := false;
+    v_due text[] := '{}'; v_freed text[]; v_expired text[] := '{}'; v_left bigint[];
+    v_outcome text; v_detail text; v_amount bigint; v_at timestamptz; v_version bigint;
+    v_changes boolean; v_decisions integer := 0;
+    v_opens boolean; v_reverses boolean; v_targets boolean; v_charges boolean; v_holds boolean;
+    v_expires bigint; v_events boolean := false; v_rekey boolean := false;
     f integer; t integer; s integer; k integer; u integer;
 BEGIN
     -- Arrays are aggregated from sorted subqueries, which sorts once and not once an array.
@@ -143,20 +171,41 @@ BEGIN
     SELECT array_agg(x.op), array_agg(x.i), array_agg(x.payer), array_agg(x.payee),
            array_agg(x.amount), array_agg(x.leg), array_agg(x.kind), array_agg(x.moved),
            array_agg(ballast.words_error(p_kind[x.i], p_key[x.i], p_account[x.i], p_peer[x.i],
-                                         p_asset[x.i], p_amount[x.i], p_target[x.i])),
+                                         p_asset[x.i], p_amount[x.i], p_target[x.i],
+                                         p_memo[x.i])),
            array_agg(ballast.words(p_kind[x.i], p_account[x.i], p_peer[x.i], p_amount[x.i],
                                    p_target[x.i], p_memo[x.i])),
-           bool_or(p_kind[x.i] = 'open'), bool_or(p_kind[x.i] = 'reverse')
+           bool_or(p_kind[x.i] = 'open'), bool_or(p_kind[x.i] = 'reverse'),
+           bool_or(p_kind[x.i] IN ('capture', 'release', 'settle')),
+           bool_or(p_kind[x.i] IN ('charge', 'settle', 'close')),
+           bool_or(p_kind[x.i] IN ('hold', 'capture', 'release')),
+           max(p_amount[x.i]) FILTER (WHERE p_kind[x.i] = 'expire')
       INTO l_op, l_row, l_payer, l_payee, l_amount, l_target_leg, l_target_kind, l_left, l_error,
-           l_words, v_opens, v_reverses
-      FROM (SELECT p_op[i] AS op, i, p_amount[i] AS amount, g.leg, g.kind, g.amount AS moved,
+           l_words, v_opens, v_reverses, v_targets, v_charges, v_holds, v_expires
+      FROM (SELECT p_op[i] AS op, i, g.leg, g.kind, g.amount AS moved,
+                   CASE p_kind[i] WHEN 'capture' THEN coalesce(p_amount[i], b.amount)
+                                  WHEN 'settle' THEN b.amount
+                                  ELSE p_amount[i] END AS amount,
                    CASE p_kind[i] WHEN 'credit' THEN p_peer[i]
                                   WHEN 'reverse' THEN g.to_account
+                                  WHEN 'settle' THEN '@world'
+                                  WHEN 'capture' THEN b.account_id
+                                  WHEN 'release' THEN b.account_id
                                   ELSE p_account[i] END AS payer,
                    CASE p_kind[i] WHEN 'credit' THEN p_account[i]
                                   WHEN 'reverse' THEN g.from_account
+                                  WHEN 'settle' THEN b.account_id
                                   ELSE p_peer[i] END AS payee
               FROM generate_subscripts(p_op, 1) AS i
+              LEFT JOIN LATERAL (SELECT h.account_id, h.amount
+                                   FROM ballast.hold AS h
+                                  WHERE p_kind[i] IN ('capture', 'release')
+                                    AND h.hold = p_target[i]
+                                 UNION ALL
+                                 SELECT c.account_id, c.amount
+                                   FROM ballast.charge AS c
+                                  WHERE p_kind[i] = 'settle' AND c.charge = p_target[i]
+                                 OFFSET 0) AS b ON true
               LEFT JOIN LATERAL (SELECT j.leg, j.kind, j.amount, j.from_account, j.to_account
                                    FROM ballast.transfer AS j
                                   WHERE p_kind[i] = 'reverse' AND j.transfer = p_target[i]
@@ -193,20 +242,26 @@ BEGIN
                               FROM generate_subscripts(l_op, 1) AS n
                              WHERE n = 1 OR l_op[n] <> l_op[n - 1]) AS y) AS z
              ORDER BY z.o) AS x;
-    o_id := ARRAY(SELECT CASE WHEN o_kind[n] NOT IN ('open', 'setfloor', 'close')
+    o_id := ARRAY(SELECT CASE WHEN o_kind[n] IN ('credit', 'debit', 'transfer', 'mtransfer',
+                                                 'reverse', 'capture')
+                                OR o_kind[n] = 'settle' AND p_memo[o_row[n]] = 'succeeded'
                               THEN nextval('ballast.transfer_id') END
                     FROM generate_subscripts(o_op, 1) AS n);
+    o_made := ARRAY(SELECT CASE o_kind[n] WHEN 'hold' THEN nextval('ballast.hold_id')
+                                          WHEN 'charge' THEN nextval('ballast.charge_id') END
+                      FROM generate_subscripts(o_op, 1) AS n);
 
     -- Keys: the sorted insert waits for any other transaction that holds one of them.
     o_owner := array_fill(0, ARRAY[cardinality(o_op)]);
     o_known_fingerprint := array_fill(NULL::bigint, ARRAY[cardinality(o_op)]);
     o_known_id := o_known_fingerprint;
+    o_known_made := o_known_fingerprint;
     o_known_version := o_known_fingerprint;
     o_known_account := array_fill(NULL::text, ARRAY[cardinality(o_op)]);
     o_known_changed := array_fill(NULL::boolean, ARRAY[cardinality(o_op)]);
     WITH taken AS (
-        INSERT INTO ballast.mutation (key, kind, fingerprint, transfer)
-        SELECT o_key[n], o_kind[n], o_fingerprint[n], o_id[n]
+        INSERT INTO ballast.mutation (key, kind, fingerprint, transfer, made)
+        SELECT o_key[n], o_kind[n], o_fingerprint[n], o_id[n], o_made[n]
           FROM generate_subscripts(o_op, 1) AS n
          WHERE o_key_at[n] = n
          ORDER BY o_key[n]
@@ -214,18 +269,27 @@ BEGIN
         RETURNING key)
     SELECT coalesce(array_agg(key), '{}') INTO v_taken FROM taken;
     FOR v_known IN
-        SELECT n, m.fingerprint, m.transfer, m.account_id, m.version,
+        SELECT n, m.fingerprint, m.transfer, m.made,
+               coalesce(m.account_id, b.account_id) AS account_id,
+               coalesce(m.version, b.version) AS version,
                EXISTS (SELECT FROM ballast.account_event AS e
                         WHERE e.account_id = m.account_id AND e.version = m.version
                           AND e.key = m.key) AS changed
           FROM generate_subscripts(o_op, 1) AS n
           JOIN ballast.mutation AS m ON m.key = ANY (ARRAY[o_key[n]])
+          LEFT JOIN LATERAL (SELECT h.account_id, h.version FROM ballast.hold AS h
+                              WHERE m.kind = 'hold' AND h.hold = m.made
+                             UNION ALL
+                             SELECT c.account_id, c.version FROM ballast.charge AS c
+                              WHERE m.kind = 'charge' AND c.charge = m.made
+                             OFFSET 0) AS b ON true
          WHERE o_key_at[n] = n AND o_key[n] NOT IN (SELECT unnest(v_taken))
     LOOP
         k := v_known.n;
         o_owner[k] := -1;
         o_known_fingerprint[k] := v_known.fingerprint;
         o_known_id[k] := v_known.transfer;
+        o_known_made[k] := v_known.made;
         o_known_account[k] := v_known.account_id;
         o_known_version[k] := v_known.version;
         o_known_changed[k] := v_known.changed;
@@ -247,10 +311,16 @@ BEGIN
             RETURNING account_id)
         SELECT coalesce(array_agg(account_id), '{}') INTO v_born FROM born;
     END IF;
+    IF v_expires > 0 THEN
+        v_due := ARRAY(SELECT * FROM ballast.accounts_due(v_expires));
+    END IF;
     a_id := ARRAY(SELECT x.id
-                    FROM generate_subscripts(l_op, 1) AS n,
-                         LATERAL (VALUES (l_payer[n]), (l_payee[n])) AS x (id)
-                   WHERE NOT ballast.is_system(x.id)
+                    FROM (SELECT y.id
+                            FROM generate_subscripts(l_op, 1) AS n,
+                                 LATERAL (VALUES (l_payer[n]), (l_payee[n])) AS y (id)
+                           WHERE NOT ballast.is_system(y.id)
+                          UNION ALL
+                          SELECT unnest(v_due)) AS x
                    GROUP BY x.id
                    ORDER BY x.id);
     SELECT array_agg(x.payer), array_agg(x.payee) INTO l_from, l_to
@@ -259,18 +329,26 @@ BEGIN
               LEFT JOIN generate_subscripts(a_id, 1) AS y (s) ON a_id[y.s] = l_payer[n]
               LEFT JOIN generate_subscripts(a_id, 1) AS z (s) ON a_id[z.s] = l_payee[n]
              ORDER BY n) AS x;
-    SELECT array_agg(x.asset), array_agg(x.balance), array_agg(x.held), array_agg(x.floor),
-           array_agg(x.status), array_agg(coalesce(x.version, 0)),
-           array_agg(coalesce(x.changed_at, '-infinity')), array_agg(x.tid)
-      INTO a_asset, a_balance, a_held, a_floor, a_status, a_version, a_changed_at, a_tid
-      FROM (SELECT g.*
-              FROM generate_subscripts(a_id, 1) AS n
-              LEFT JOIN LATERAL (SELECT a.asset, a.balance, a.held, a.floor, a.status, a.version,
-                                        a.changed_at, a.ctid AS tid
-                                   FROM ballast.account AS a
-                                  WHERE a.account_id = a_id[n]
-                                    FOR NO KEY UPDATE) AS g ON true
-             ORDER BY n) AS x;
+    -- Once more where that shows holds whose time is up: they are posted first.
+    LOOP
+        SELECT array_agg(x.asset), array_agg(x.balance), array_agg(x.held), array_agg(x.floor),
+               array_agg(x.status), array_agg(coalesce(x.version, 0)),
+               array_agg(coalesce(x.changed_at, '-infinity')), array_agg(x.tid)
+          INTO a_asset, a_balance, a_held, a_floor, a_status, a_version, a_changed_at, a_tid
+          FROM (SELECT g.*
+                  FROM generate_subscripts(a_id, 1) AS n
+                  LEFT JOIN LATERAL (SELECT a.asset, a.balance, a.held, a.floor, a.status, a.version,
+                                            a.changed_at, a.ctid AS tid
+                                       FROM ballast.account AS a
+                                      WHERE a.account_id = a_id[n]
+                                        FOR NO KEY UPDATE) AS g ON true
+                 ORDER BY n) AS x;
+        EXIT WHEN NOT coalesce(0 < ANY (a_held), false);
+        v_freed := ballast.expire_holds(
+            ARRAY(SELECT a_id[n] FROM generate_subscripts(a_id, 1) AS n WHERE a_held[n] > 0));
+        EXIT WHEN cardinality(v_freed) = 0;
+        v_expired := v_expired || v_freed;
+    END LOOP;
     IF v_opens THEN
         SELECT array_agg(x.version), array_agg(x.floor) INTO a_version, a_opening_floor
           FROM (SELECT CASE WHEN b.s IS NULL THEN a_version[n] ELSE 0 END AS version,
@@ -282,6 +360,22 @@ BEGIN
     END IF;
     a_loaded_version := a_version;
     v_now := clock_timestamp();
+    IF v_targets THEN
+        SELECT array_agg(x.at), array_agg(x.state), array_agg(x.amount), array_agg(x.version)
+          INTO t_at, t_state, t_amount, t_version
+          FROM (SELECT first_value(n) OVER (PARTITION BY o_kind[n] = 'settle', p_target[o_row[n]]
+                                            ORDER BY n) AS at,
+                       b.state, b.amount, b.version
+                  FROM generate_subscripts(o_op, 1) AS n
+                  LEFT JOIN LATERAL ballast.target_of(o_kind[n], p_target[o_row[n]]) AS b ON true
+                 ORDER BY n) AS x;
+    END IF;
+    IF v_charges THEN
+        a_charge := ARRAY(SELECT (SELECT c.charge FROM ballast.charge AS c
+                                   WHERE c.account_id = a_id[n]
+                                     AND c.state IN ('begun', 'unknown'))
+                            FROM generate_subscripts(a_id, 1) AS n ORDER BY n);
+    END IF;
 
     -- What is left of the targets of reverses, one figure a target's leg, at its first use.
     IF v_reverses THEN
@@ -308,12 +402,16 @@ BEGIN
         s := CASE WHEN o_multi[o] THEN 0 WHEN o_names_payer[o] THEN f ELSE t END;
         v_outcome := 'OK';
         v_detail := NULL;
+        v_version := NULL;
         IF o_error[o] IS NOT NULL THEN
             v_outcome := 'ERR';
             v_detail := o_error[o];
         ELSIF k IS NOT NULL AND o_owner[k] <> 0 THEN
             IF o_known_fingerprint[k] = o_fingerprint[o] THEN
                 o_duplicate[o] := true;
+                IF o_known_id[k] IS NULL THEN
+                    o_id[o] := NULL; -- a settlement that another key had made
+                END IF;
             ELSE
                 v_outcome := 'KEYREUSED';
                 v_detail := 'the key was used for another mutation';
@@ -322,6 +420,7 @@ BEGIN
             IF a_version[s] = 0 THEN
                 v_events := true;
                 o_changed[o] := true;
+                o_at[o] := a_changed_at[s];
                 a_version[s] := 1;
                 a_loaded_version[s] := 1;
                 a_opening_floor[s] := a_floor[s];
@@ -333,34 +432,92 @@ BEGIN
             ELSE
                 o_changed[o] := false;
             END IF;
-        ELSIF o_kind[o] IN ('setfloor', 'close') THEN
-            IF a_version[s] = 0 THEN
-                v_outcome := 'NOACCOUNT';
-                v_detail := format('no account %s', a_id[s]);
-            ELSIF o_kind[o] = 'close' AND (a_balance[s] <> 0 OR a_held[s] <> 0) THEN
-                v_outcome := 'NOTEMPTY';
-                v_detail := format('balance %s, held %s', a_balance[s], a_held[s]);
-            ELSIF o_kind[o] = 'setfloor' AND a_status[s] = 'closed' THEN
-                v_outcome := 'CLOSED';
-                v_detail := format('account %s is closed', a_id[s]);
-            ELSE
-                o_changed[o] := CASE o_kind[o] WHEN 'close' THEN a_status[s] <> 'closed'
-                                     ELSE a_floor[s] <> p_amount[o_row[o]] END;
-                IF o_changed[o] AND a_version[s] = int64_max THEN
-                    v_outcome := 'OVERFLOW';
-                    v_detail := 'no version is left';
-                ELSIF o_changed[o] THEN
-                    v_events := true;
-                    a_version[s] := a_version[s] + 1;
-                    a_changed_at[s] := greatest(v_now, a_changed_at[s]);
-                    IF o_kind[o] = 'close' THEN
-                        a_status[s] := 'closed';
-                    ELSE
-                        a_floor[s] := p_amount[o_row[o]];
+        ELSIF o_kind[o] = 'expire' THEN
+            o_made[o] := nullif(cardinality(v_due), 0); -- was done when the accounts were loaded
+        ELSIF o_kind[o] NOT IN ('credit', 'debit', 'transfer', 'mtransfer', 'reverse', 'capture',
+                                'settle') THEN
+            -- One account, and nothing moves.
+            v_amount := p_amount[o_row[o]];
+            v_changes := false;
+            v_detail := coalesce(
+                CASE WHEN o_kind[o] = 'release'
+                     THEN ballast.target_refusal('release', p_target[o_row[o]], t_state[t_at[o]],
+                                                 NULL, NULL, NULL) END,
+                ballast.refusal(o_kind[o], a_id[s], a_version[s], a_status[s], a_balance[s],
+                                a_held[s], a_floor[s], v_amount, p_target[o_row[o]], a_charge[s]));
+            IF v_detail IS NULL THEN
+                v_changes := ballast.changes(o_kind[o], a_status[s], a_balance[s], a_held[s],
+                                             a_floor[s], v_amount, p_memo[o_row[o]]);
+                -- 1 the fuse of charges, 2 that of suspensions
+                u := CASE WHEN o_kind[o] = 'charge' THEN 1
+                          WHEN o_kind[o] = 'suspend' AND v_changes THEN 2 END;
+                IF v_changes AND a_version[s] = int64_max THEN
+                    v_detail := 'OVERFLOW no version is left';
+                ELSIF u IS NOT NULL THEN
+                    v_left := coalesce(v_left, ballast.fuses_left());
+                    v_left[u] := v_left[u] - 1;
+                    IF v_left[u] < 0 THEN
+                        v_detail := ballast.fuse_refusal(u, v_left[u] = -1);
                     END IF;
                 END IF;
             END IF;
+            IF o_kind[o] IN ('suspend', 'charge', 'canspend')
+               AND (v_changes OR o_kind[o] <> 'suspend')
+               AND a_version[s] > 0 AND (v_detail IS NULL) = (o_kind[o] <> 'canspend') THEN
+                v_decisions := v_decisions + 1;
+                d_op[v_decisions] := o;
+                d_slot[v_decisions] := s;
+                d_kind[v_decisions] := CASE o_kind[o] WHEN 'canspend' THEN 'deny' ELSE o_kind[o] END;
+                d_balance[v_decisions] := a_balance[s];
+                d_held[v_decisions] := a_held[s];
+                d_floor[v_decisions] := a_floor[s];
+                d_status[v_decisions] := a_status[s];
+                d_version[v_decisions] := a_version[s];
+            END IF;
+            IF v_detail IS NOT NULL THEN
+                v_outcome := split_part(v_detail, ' ', 1);
+                v_detail := substr(v_detail, length(v_outcome) + 2);
+            ELSE
+                o_changed[o] := v_changes;
+                IF v_changes THEN
+                    v_events := true;
+                    a_version[s] := a_version[s] + 1;
+                    a_changed_at[s] := greatest(v_now, a_changed_at[s]);
+                    o_at[o] := a_changed_at[s];
+                END IF;
+                CASE o_kind[o]
+                    WHEN 'setfloor' THEN
+                        a_floor[s] := v_amount;
+                    WHEN 'close' THEN
+                        a_status[s] := 'closed';
+                    WHEN 'suspend' THEN
+                        IF v_changes THEN
+                            a_status[s] := 'suspended';
+                        END IF;
+                    WHEN 'resume' THEN
+                        a_status[s] := 'active';
+                    WHEN 'hold' THEN
+                        a_held[s] := a_held[s] + v_amount;
+                        v_detail := ballast.moment(ballast.hold_end(v_now, p_target[o_row[o]]));
+                    WHEN 'release' THEN
+                        a_held[s] := a_held[s] - t_amount[t_at[o]];
+                        t_state[t_at[o]] := 'released';
+                    WHEN 'charge' THEN
+                        a_charge[s] := o_made[o];
+                    WHEN 'canspend' THEN
+                        NULL;
+                END CASE;
+            END IF;
         ELSE
+            IF o_kind[o] IN ('capture', 'settle') THEN
+                v_detail := ballast.target_refusal(
+                    o_kind[o], p_target[o_row[o]], t_state[t_at[o]], p_memo[o_row[o]],
+                    p_amount[o_row[o]], t_amount[t_at[o]]);
+                IF v_detail IS NOT NULL THEN
+                    v_outcome := split_part(v_detail, ' ', 1);
+                    v_detail := substr(v_detail, length(v_outcome) + 2);
+                END IF;
+            END IF;
             IF o_kind[o] = 'reverse' THEN
                 u := l_left_at[o_leg[o]];
                 IF l_target_kind[o_leg[o]] IS NULL THEN
@@ -384,8 +541,14 @@ BEGIN
                     l_amount[l] := coalesce(p_amount[o_row[o]], l_left[l_left_at[l]]);
                 END LOOP;
             END IF;
+            IF v_outcome = 'OK' AND t_state[t_at[o]] = p_memo[o_row[o]] THEN
+                -- Settled like this already, with another key: as it was then.
+                o_duplicate[o] := true;
+                o_id[o] := NULL;
+                v_version := coalesce(t_version[t_at[o]], a_version[s]);
+            END IF;
             FOR l IN o_leg[o] .. o_last_leg[o] LOOP
-                EXIT WHEN v_outcome <> 'OK';
+                EXIT WHEN v_outcome <> 'OK' OR o_id[o] IS NULL;
                 f := l_from[l];
                 t := l_to[l];
                 v_amount := l_amount[l];
@@ -403,7 +566,8 @@ BEGIN
                 ELSIF t > 0 AND a_status[t] = 'closed' THEN
                     v_outcome := 'CLOSED';
                     v_detail := format('account %s is closed', a_id[t]);
-                ELSIF f > 0 AND a_balance[f]::numeric - a_held[f] - v_amount < a_floor[f] THEN
+                ELSIF f > 0 AND o_kind[o] <> 'capture' -- which was promised
+                  AND a_balance[f]::numeric - a_held[f] - v_amount < a_floor[f] THEN
                     v_outcome := 'INSUFFICIENT';
                     v_detail := format('available %s, floor %s, asked %s',
                                        a_balance[f] - a_held[f], a_floor[f], v_amount);
@@ -416,8 +580,12 @@ BEGIN
                     IF f > 0 THEN
                         v_at := greatest(v_at, a_changed_at[f]);
                         a_balance[f] := a_balance[f] - v_amount;
+                        IF o_kind[o] = 'capture' THEN
+                            a_held[f] := a_held[f] - t_amount[t_at[o]];
+                        END IF;
                         a_version[f] := a_version[f] + 1;
                         l_from_balance[l] := a_balance[f];
+                        l_from_held[l] := a_held[f];
                         l_from_version[l] := a_version[f];
                         l_from_floor[l] := a_floor[f];
                     END IF;
@@ -427,6 +595,7 @@ BEGIN
                         a_version[t] := a_version[t] + 1;
                         a_changed_at[t] := v_at;
                         l_to_balance[l] := a_balance[t];
+                        l_to_held[l] := a_held[t];
                         l_to_version[l] := a_version[t];
                         l_to_floor[l] := a_floor[t];
                         l_to_status[l] := a_status[t];
@@ -455,10 +624,31 @@ BEGIN
                     END IF;
                 END LOOP;
             END LOOP;
-            IF v_outcome = 'OK' AND o_kind[o] = 'reverse' THEN
+            IF v_outcome <> 'OK' OR o_duplicate[o] THEN
+                NULL;
+            ELSIF o_kind[o] = 'reverse' THEN
                 FOR l IN o_leg[o] .. o_last_leg[o] LOOP
                     l_left[l_left_at[l]] := l_left[l_left_at[l]] - l_amount[l];
                 END LOOP;
+            ELSIF o_kind[o] = 'capture' THEN
+                t_state[t_at[o]] := 'captured';
+                o_at[o] := l_at[o_leg[o]];
+            ELSIF o_kind[o] = 'settle' THEN
+                t_state[t_at[o]] := p_memo[o_row[o]];
+                IF p_memo[o_row[o]] <> 'unknown' THEN
+                    t_version[t_at[o]] := a_version[s];
+                    a_charge[s] := NULL;
+                END IF;
+                v_decisions := v_decisions + 1;
+                d_op[v_decisions] := o;
+                d_slot[v_decisions] := s;
+                d_kind[v_decisions] := 'settle';
+                d_balance[v_decisions] := a_balance[s]
+                    - CASE WHEN o_id[o] IS NULL THEN 0 ELSE l_amount[o_leg[o]] END;
+                d_held[v_decisions] := a_held[s];
+                d_floor[v_decisions] := a_floor[s];
+                d_status[v_decisions] := a_status[s];
+                d_version[v_decisions] := a_version[s] - (o_id[o] IS NOT NULL)::integer;
             END IF;
         END IF;
         o_outcome[o] := v_outcome;
@@ -467,13 +657,14 @@ BEGIN
             o_owner[k] := o;
             o_known_fingerprint[k] := o_fingerprint[o];
             o_known_id[k] := o_id[o];
+            o_known_made[k] := o_made[o];
             IF o_id[o] IS NULL THEN
                 o_known_account[k] := a_id[s];
-                o_known_version[k] := a_version[s];
+                o_known_version[k] := coalesce(v_version, a_version[s]);
                 o_known_changed[k] := o_changed[o];
             END IF;
-            v_rekey := v_rekey OR k <> o OR o_id[o] IS NULL;
-        ELSIF v_outcome <> 'OK' THEN
+            v_rekey := v_rekey OR k <> o OR coalesce(o_id[o], o_made[o]) IS NULL;
+        ELSIF v_outcome <> 'OK' AND k IS NOT NULL THEN
             v_rekey := true;
         END IF;
         IF (v_outcome <> 'OK' OR o_id[o] IS NULL) AND s > 0 AND a_version[s] > 0 THEN
@@ -488,7 +679,7 @@ BEGIN
 
     -- Locked rows do not move, so they are found again by their place, without the index.
     UPDATE ballast.account AS a
-       SET balance = a_balance[n], floor = a_floor[n], status = a_status[n],
+       SET balance = a_balance[n], held = a_held[n], floor = a_floor[n], status = a_status[n],
            version = a_version[n], changed_at = a_changed_at[n], deferred = false
       FROM generate_subscripts(a_id, 1) AS n
      WHERE a.ctid = a_tid[n] AND a_version[n] <> a_loaded_version[n];
@@ -502,20 +693,66 @@ BEGIN
                                   to_balance, to_held, memo, reverses, at)
     SELECT o_id[o], CASE WHEN o_kind[o] = 'reverse' THEN l_target_leg[l] ELSE l - o_leg[o] END,
            o_kind[o], o_key[o], coalesce(a_asset[nullif(l_from[l], 0)], a_asset[l_to[l]]),
-           l_amount[l], l_payer[l], l_from_version[l], l_from_balance[l],
-           a_held[nullif(l_from[l], 0)], l_payee[l], l_to_version[l], l_to_balance[l],
-           a_held[nullif(l_to[l], 0)], p_memo[l_row[l]],
+           l_amount[l], l_payer[l], l_from_version[l], l_from_balance[l], l_from_held[l],
+           l_payee[l], l_to_version[l], l_to_balance[l], l_to_held[l],
+           CASE WHEN o_kind[o] <> 'settle' THEN p_memo[l_row[l]] END,
            CASE WHEN o_kind[o] = 'reverse' THEN p_target[l_row[l]] END, l_at[l]
       FROM generate_subscripts(o_op, 1) AS o,
            LATERAL generate_series(o_leg[o], o_last_leg[o]) AS l
      WHERE l_at[l] IS NOT NULL;
     IF v_events THEN
         INSERT INTO ballast.account_event (account_id, version, balance, held, floor, status, kind,
-                                           key, at)
+                                           key, at, detail)
         SELECT a_id[o_slot[o]], o_version[o], o_balance[o], o_held[o], o_floor[o], o_status[o],
-               o_kind[o], o_key[o], a_changed_at[o_slot[o]]
+               o_kind[o], o_key[o], o_at[o],
+               CASE o_kind[o] WHEN 'hold' THEN 'hold ' || o_made[o]
+                              WHEN 'release' THEN 'hold ' || p_target[o_row[o]]
+                              WHEN 'suspend' THEN p_memo[o_row[o]] END
           FROM generate_subscripts(o_op, 1) AS o
          WHERE o_outcome[o] = 'OK' AND o_changed[o];
+    END IF;
+    IF v_holds THEN
+        INSERT INTO ballast.hold (hold, account_id, amount, version, begun_at, expires)
+        SELECT o_made[o], a_id[o_slot[o]], l_amount[o_leg[o]], o_version[o], o_at[o],
+               ballast.hold_end(v_now, p_target[o_row[o]])
+          FROM generate_subscripts(o_op, 1) AS o
+         WHERE o_kind[o] = 'hold' AND o_changed[o];
+        UPDATE ballast.hold AS h
+           SET state = t_state[t_at[o]], transfer = o_id[o], ended_at = o_at[o]
+          FROM generate_subscripts(o_op, 1) AS o
+         WHERE h.hold = ANY (ARRAY[p_target[o_row[o]]]) AND o_kind[o] IN ('capture', 'release')
+           AND o_at[o] IS NOT NULL;
+    END IF;
+    IF v_charges THEN
+        -- First, so that an account may have the next one open. A charge that several operations
+        -- settle becomes what the last of them says.
+        UPDATE ballast.charge AS c
+           SET state = t_state[t_at[o]], settled_version = t_version[t_at[o]], transfer = o_id[o],
+               settled_at = CASE WHEN t_version[t_at[o]] IS NOT NULL THEN v_now END
+          FROM generate_subscripts(o_op, 1) AS o
+         WHERE c.charge = ANY (ARRAY[p_target[o_row[o]]]) AND o_kind[o] = 'settle'
+           AND o_outcome[o] = 'OK' AND NOT o_duplicate[o]
+           AND p_memo[o_row[o]] = t_state[t_at[o]];
+        INSERT INTO ballast.charge (charge, account_id, amount, threshold, balance, held, version,
+                                    begun_at)
+        SELECT o_made[o], a_id[o_slot[o]], l_amount[o_leg[o]], coalesce(p_target[o_row[o]], 0),
+               o_balance[o], o_held[o], o_version[o], v_now
+          FROM generate_subscripts(o_op, 1) AS o
+         WHERE o_kind[o] = 'charge' AND o_outcome[o] = 'OK' AND NOT o_duplicate[o];
+    END IF;
+    IF v_decisions > 0 THEN
+        PERFORM ballast.note_decisions(
+            d_kind, ARRAY(SELECT a_id[n] FROM unnest(d_slot) AS n),
+            ARRAY(SELECT o_key[n] FROM unnest(d_op) AS n),
+            ARRAY(SELECT l_amount[o_leg[n]] FROM unnest(d_op) AS n),
+            ARRAY(SELECT CASE o_kind[n] WHEN 'settle' THEN p_target[o_row[n]] ELSE o_made[n] END
+                    FROM unnest(d_op) AS n),
+            d_balance, d_held, d_floor, d_status, d_version,
+            ARRAY(SELECT CASE o_kind[n]
+                         WHEN 'charge' THEN 'threshold ' || coalesce(p_target[o_row[n]], 0)
+                         WHEN 'canspend' THEN o_outcome[n]
+                         ELSE p_memo[o_row[n]] END
+                    FROM unnest(d_op) AS n));
     END IF;
     IF v_reverses THEN
         INSERT INTO ballast.reversal AS v (transfer, leg, amount)
@@ -531,11 +768,12 @@ BEGIN
          WHERE m.key = ANY (ARRAY[o_key[o]]) AND o_key_at[o] = o AND o_owner[o] = 0;
         UPDATE ballast.mutation AS m
            SET kind = o_kind[o_owner[o]], fingerprint = o_known_fingerprint[o],
-               transfer = o_known_id[o], account_id = o_known_account[o],
-               version = o_known_version[o]
+               transfer = o_known_id[o], made = o_known_made[o],
+               account_id = CASE WHEN o_known_made[o] IS NULL THEN o_known_account[o] END,
+               version = CASE WHEN o_known_made[o] IS NULL THEN o_known_version[o] END
           FROM generate_subscripts(o_op, 1) AS o
          WHERE m.key = ANY (ARRAY[o_key[o]]) AND o_owner[o] > 0
-           AND (o_owner[o] <> o OR o_known_id[o] IS NULL);
+           AND (o_owner[o] <> o OR coalesce(o_known_id[o], o_known_made[o]) IS NULL);
     END IF;
 
     RETURN QUERY
@@ -545,7 +783,7 @@ BEGIN
                 THEN coalesce(a_asset[nullif(l_from[o_leg[o]], 0)], a_asset[l_to[o_leg[o]]]) END,
            CASE WHEN NOT o_duplicate[o] THEN d.balance
                 WHEN d.payer THEN j.from_balance WHEN NOT d.payer THEN j.to_balance END,
-           CASE WHEN NOT o_duplicate[o] THEN a_held[d.slot]
+           CASE WHEN NOT o_duplicate[o] THEN d.held
                 WHEN d.payer THEN j.from_held WHEN NOT d.payer THEN j.to_held END,
            CASE WHEN o_duplicate[o] THEN a_floor[d.slot] ELSE d.floor END,
            CASE WHEN o_duplicate[o] THEN a_status[d.slot] ELSE d.status END,
@@ -558,34 +796,40 @@ BEGIN
                           ORDER BY x.leg LIMIT 1) AS j ON true,
            LATERAL (
                SELECT 0::smallint AS part, NULL::integer AS slot, NULL::boolean AS payer,
-                      NULL::text AS account, NULL::bigint AS balance, NULL::bigint AS floor,
-                      NULL::text AS status, NULL::bigint AS version
+                      NULL::text AS account, NULL::bigint AS balance, NULL::bigint AS held,
+                      NULL::bigint AS floor, NULL::text AS status, NULL::bigint AS version
                 WHERE o_multi[o]
                UNION ALL
                SELECT (NOT o_names_payer[o])::integer::smallint, nullif(l_from[o_leg[o]], 0), true,
-                      l_payer[o_leg[o]], l_from_balance[o_leg[o]], l_from_floor[o_leg[o]],
+                      l_payer[o_leg[o]], l_from_balance[o_leg[o]], l_from_held[o_leg[o]],
+                      l_from_floor[o_leg[o]],
                       CASE WHEN l_from[o_leg[o]] > 0 THEN 'active' END, l_from_version[o_leg[o]]
                 WHERE NOT o_multi[o] AND o_names_payer[o]
                UNION ALL
                SELECT o_names_payer[o]::integer::smallint, l_to[o_leg[o]], false,
-                      l_payee[o_leg[o]], l_to_balance[o_leg[o]], l_to_floor[o_leg[o]],
+                      l_payee[o_leg[o]], l_to_balance[o_leg[o]], l_to_held[o_leg[o]],
+                      l_to_floor[o_leg[o]],
                       l_to_status[o_leg[o]], l_to_version[o_leg[o]]
                 WHERE NOT o_multi[o] AND l_to[o_leg[o]] > 0) AS d
      WHERE o_outcome[o] = 'OK' AND o_id[o] IS NOT NULL
     UNION ALL
     -- What was refused, and operations without money.
-    SELECT o_op[o], 0::smallint, o_outcome[o], NULL::bigint, a_id[nullif(o_slot[o], 0)],
+    SELECT o_op[o], 0::smallint, o_outcome[o], CASE WHEN o_outcome[o] = 'OK' THEN o_made[o] END,
+           a_id[nullif(o_slot[o], 0)],
            a_asset[nullif(o_slot[o], 0)], o_balance[o], o_held[o], o_floor[o], o_status[o],
            o_version[o], false, coalesce(o_changed[o], false), o_detail[o]
       FROM generate_subscripts(o_op, 1) AS o
      WHERE NOT o_duplicate[o] AND (o_outcome[o] <> 'OK' OR o_id[o] IS NULL)
     UNION ALL
     -- Duplicates of operations without money: the state at the version that they left.
-    SELECT o_op[o], 0::smallint, 'OK', NULL::bigint, a_id[g.slot], a_asset[g.slot],
+    SELECT o_op[o], 0::smallint, 'OK', o_known_made[g.k], a_id[g.slot], a_asset[g.slot],
            d.balance, d.held, coalesce(d.floor, a_floor[g.slot]),
-           coalesce(d.status, a_status[g.slot]), g.version, true, o_known_changed[g.k], NULL::text
+           coalesce(d.status, a_status[g.slot]), g.version, true, o_known_changed[g.k],
+           (SELECT ballast.moment(h.expires) FROM ballast.hold AS h
+             WHERE o_kind[o] = 'hold' AND h.hold = o_known_made[g.k])
       FROM generate_subscripts(o_op, 1) AS o,
-           LATERAL (SELECT o_key_at[o] AS k, l_from[o_leg[o]] AS slot,
+           LATERAL (SELECT o_key_at[o] AS k,
+                           coalesce(nullif(l_from[o_leg[o]], 0), l_to[o_leg[o]]) AS slot,
                            o_known_version[o_key_at[o]] AS version) AS g
       LEFT JOIN LATERAL (
                SELECT e.balance, e.held, e.floor, e.status FROM ballast.account_event AS e
@@ -611,7 +855,12 @@ BEGIN
                                    (l_to[l], o_duplicate[o] OR o_multi[o]
                                     OR (o_outcome[o] <> 'OK' AND o_names_payer[o])))
                        AS d (slot, wanted)
-             WHERE d.wanted AND d.slot > 0 AND a_version[d.slot] > 0) AS x
+             WHERE d.wanted AND d.slot > 0 AND a_version[d.slot] > 0
+            -- Of those on which holds have expired, which no operation need show.
+            UNION
+            SELECT o_op[1], 'OK', false, n
+              FROM generate_subscripts(a_id, 1) AS n
+             WHERE a_id[n] = ANY (v_expired)) AS x
      ORDER BY 1, 2;
 END
 $$;

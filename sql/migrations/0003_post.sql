@@ -48,7 +48,16 @@ $$;
 --   mtransfer  account = payer, peer = payee, amount, a row a leg
 --   reverse    target = transfer, amount (NULL: all that is left)
 --   setfloor   account, amount = floor
+--   suspend    account, memo = 'ifbelow' (NULL: whatever the balance)
+--   resume     account
 --   close      account
+--   hold       account, amount, target = seconds that it lasts (NULL: a week)
+--   capture    target = hold, amount (NULL: all of it), peer = the system account that it goes to
+--   release    target = hold
+--   charge     account, amount, target = threshold (NULL: 0): begins an intent
+--   settle     target = charge, memo = 'succeeded', 'failed' or 'unknown'
+--   canspend   account, amount: changes nothing, and a denial is recorded; no key
+--   expire     amount: posts the expiries of so many holds whose time is up, at most; no key
 -- Result: see ballast.post_result; the rows of one operation stand together, by part. An
 -- operation that is refused or malformed changes nothing and disturbs no other. Announces
 -- nothing: its callers publish, or call ballast.announce().
@@ -96,7 +105,7 @@ BEGIN
     SELECT count(DISTINCT p_key[i]) = count(*) AND sum(p_amount[i]) < 4611686018427387904
            AND bool_and(p_kind[i] IN ('credit', 'debit')
                         AND ballast.words_error(p_kind[i], p_key[i], p_account[i], p_peer[i], NULL,
-                                                p_amount[i], NULL) IS NULL)
+                                                p_amount[i], NULL, NULL) IS NULL)
       INTO at_once
       FROM generate_subscripts(p_op, 1) AS i;
     IF at_once IS NOT TRUE THEN

@@ -1,29 +1,7 @@
 -- One operation at a time: outcomes, replies, exactly-once, limits. Batches against a model are in
 -- random_batches_test.py.
 
-CREATE FUNCTION pg_temp.one(kind text, key text, account text, peer text DEFAULT NULL,
-                            amount bigint DEFAULT NULL, memo text DEFAULT NULL,
-                            target bigint DEFAULT NULL, asset text DEFAULT NULL)
-RETURNS ballast.post_result LANGUAGE sql AS $$
-    SELECT r FROM ballast.post_batch(ARRAY[kind], ARRAY[key], ARRAY[account], ARRAY[peer],
-        ARRAY[asset], ARRAY[amount], ARRAY[target], ARRAY[memo], ARRAY[0]) AS r
-     WHERE r.part = 0
-$$;
-CREATE FUNCTION pg_temp.open(account text, floor bigint DEFAULT 0, asset text DEFAULT 'USD/2')
-RETURNS ballast.post_result LANGUAGE sql AS $$
-    SELECT pg_temp.one('open', NULL, account, amount => floor, asset => asset)
-$$;
-CREATE FUNCTION pg_temp.expect(r ballast.post_result, outcome text, balance bigint DEFAULT NULL,
-                               version bigint DEFAULT NULL) RETURNS ballast.post_result
-LANGUAGE plpgsql AS $$
-BEGIN
-    ASSERT r.outcome = outcome AND r.balance IS NOT DISTINCT FROM coalesce(balance, r.balance)
-       AND r.version IS NOT DISTINCT FROM coalesce(version, r.version),
-       format('expected %s %s %s, got %s', outcome, balance, version, r);
-    ASSERT r.outcome = 'OK' OR r.detail IS NOT NULL, format('no reason given: %s', r);
-    RETURN r;
-END
-$$;
+\ir one.psql
 
 DO $$
 DECLARE

@@ -1,0 +1,126 @@
+-- Holds: money that is set aside until it is captured, released, or its time is up.
+--
+-- A hold counts in account.held from its own version of the account to the one that ends it. Its
+-- time is up by the clock of the store, but it is held until the store has posted the expiry, with
+-- a version and a row in account_event like any other change. Who posts it: whatever posts to the
+-- account and finds that it needs the money, in the same transaction (post_in_order()), and the
+-- kind `expire` of post_batch(), which daemons send from time to time.
+
+SET LOCAL ROLE ballast_owner;
+
+CREATE SEQUENCE ballast.hold_id AS bigint CACHE 1;
+
+-- fillfactor leaves room for the one update that ends a hold.
+CREATE TABLE ballast.hold (
+    hold bigint PRIMARY KEY,
+    amount bigint NOT NULL,
+    version bigint NOT NULL,
+    transfer bigint,
+    begun_at timestamptz NOT NULL,
+    expires timestamptz NOT NULL,
+    ended_at timestamptz,
+    account_id text COLLATE "C" NOT NULL,
+    state text COLLATE "C" NOT NULL DEFAULT 'held',
+    CONSTRAINT hold_amount CHECK (amount > 0),
+    CONSTRAINT hold_state CHECK (state IN ('held', 'captured', 'released', 'expired')),
+    CONSTRAINT hold_end CHECK ((state = 'held') = (ended_at IS NULL)),
+    CONSTRAINT hold_capture CHECK ((state = 'captured') = (transfer IS NOT NULL)),
+    CONSTRAINT hold_expiry CHECK (state <> 'expired' OR ended_at >= expires)
+) WITH (fillfactor = 80);
+
+-- The open ones: of an account, and by the time that is left to them.
+CREATE INDEX hold_account ON ballast.hold (account_id) WHERE state = 'held';
+CREATE INDEX hold_expires ON ballast.hold (expires) WHERE state = 'held';
+
+-- A hold begins as held, ends once, and stays as it ended.
+CREATE FUNCTION ballast.check_hold() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' AND NEW.state = 'held' THEN
+        RETURN NEW;
+    ELSIF TG_OP = 'UPDATE' AND OLD.state = 'held' AND NEW.state <> 'held'
+          AND (NEW.hold, NEW.amount, NEW.version, NEW.begun_at, NEW.expires, NEW.account_id)
+            = (OLD.hold, OLD.amount, OLD.version, OLD.begun_at, OLD.expires, OLD.account_id) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION '% of hold % refused: from % to %', TG_OP, coalesce(NEW.hold, OLD.hold),
+            coalesce(OLD.state, 'nothing'), coalesce(NEW.state, 'nothing')
+        USING ERRCODE = 'check_violation',
+              HINT = 'A hold is held, and then captured, released or expired for good.';
+END
+$$;
+
+-- Of the beginning, the column's default and hold_end leave nothing to check a row for.
+CREATE TRIGGER transitions BEFORE UPDATE OR DELETE ON ballast.hold
+    FOR EACH ROW EXECUTE FUNCTION ballast.check_hold();
+CREATE TRIGGER begins_held BEFORE INSERT ON ballast.hold
+    FOR EACH ROW WHEN (NEW.state <> 'held') EXECUTE FUNCTION ballast.check_hold();
+CREATE TRIGGER posting_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ballast.hold
+    FOR EACH STATEMENT EXECUTE FUNCTION ballast.refuse_direct();
+
+-- When a hold that begins now ends, in the words of the protocol.
+CREATE FUNCTION ballast.moment(at timestamptz) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $$ SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
+
+-- Accounts with holds whose time is up, those that wait longest first.
+CREATE FUNCTION ballast.accounts_due(p_holds bigint) RETURNS SETOF text
+LANGUAGE sql STABLE
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+AS $$
+    SELECT DISTINCT h.account_id
+      FROM (SELECT d.account_id FROM ballast.hold AS d
+             WHERE d.state = 'held' AND d.expires <= clock_timestamp()
+             ORDER BY d.expires LIMIT p_holds) AS h
+$$;
+
+-- Posts the expiries that are due on these accounts; returns the accounts on which there were some.
+-- The caller holds the locks of the accounts: holds change under them alone.
+CREATE FUNCTION ballast.expire_holds(p_accounts text[]) RETURNS text[]
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_now CONSTANT timestamptz := clock_timestamp();
+    v_changed text[];
+BEGIN
+    PERFORM FROM ballast.hold AS h
+      WHERE h.account_id = ANY (p_accounts) AND h.state = 'held' AND h.expires <= v_now
+      LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN '{}';
+    END IF;
+    WITH due AS (
+        UPDATE ballast.hold AS h
+           SET state = 'expired', ended_at = v_now
+         WHERE h.account_id = ANY (p_accounts) AND h.state = 'held' AND h.expires <= v_now
+        RETURNING h.hold, h.account_id, h.amount
+    ), step AS (
+        SELECT d.hold, d.account_id, row_number() OVER w AS nth,
+               sum(d.amount) OVER w AS freed
+          FROM due AS d
+        WINDOW w AS (PARTITION BY d.account_id ORDER BY d.hold)
+    ), changed AS (
+        UPDATE ballast.account AS a
+           SET held = a.held - t.freed, version = a.version + t.count,
+               changed_at = greatest(v_now, a.changed_at)
+          FROM (SELECT s.account_id, count(*) AS count, max(s.freed)::bigint AS freed
+                  FROM step AS s GROUP BY s.account_id) AS t
+         WHERE a.account_id = ANY (ARRAY[t.account_id])
+        RETURNING a.account_id, a.version, a.balance, a.held, a.floor, a.status, a.changed_at,
+                  t.count, t.freed
+    ), event AS (
+        INSERT INTO ballast.account_event (account_id, version, balance, held, floor, status, kind,
+                                           at, detail)
+        SELECT c.account_id, c.version - c.count + s.nth, c.balance, c.held + c.freed - s.freed,
+               c.floor, c.status, 'expire', c.changed_at, 'hold ' || s.hold
+          FROM step AS s
+          JOIN changed AS c ON c.account_id = s.account_id)
+    SELECT array_agg(c.account_id) INTO v_changed FROM changed AS c;
+    RETURN v_changed;
+END
+$$;
+
+GRANT SELECT ON ballast.hold TO ballast_daemon, ballast_auditor;
+GRANT EXECUTE ON FUNCTION ballast.moment(timestamptz) TO ballast_daemon, ballast_auditor;
+
+RESET ROLE;

@@ -1,0 +1,164 @@
+-- Charges, suspensions and denials: what is decided against a customer, and the record of it.
+--
+-- Each is decided by post_in_order() in the transaction that records it, under the lock of the
+-- account (invariant 6). Both state machines stand here as constraints, so that no hand can write
+-- what the posting functions would not.
+
+SET LOCAL ROLE ballast_owner;
+
+-- --- charges --------------------------------------------------------------------------------------
+
+CREATE SEQUENCE ballast.charge_id AS bigint CACHE 1;
+
+-- An intent to charge a card: committed before anyone calls a processor, and settled once. balance,
+-- held and version are those that it was decided on; settled_version is that of the account when
+-- it was settled, after the credit if there is one.
+CREATE TABLE ballast.charge (
+    charge bigint PRIMARY KEY,
+    amount bigint NOT NULL,
+    threshold bigint NOT NULL,
+    balance bigint NOT NULL,
+    held bigint NOT NULL,
+    version bigint NOT NULL,
+    settled_version bigint,
+    transfer bigint,
+    begun_at timestamptz NOT NULL,
+    settled_at timestamptz,
+    account_id text COLLATE "C" NOT NULL,
+    state text COLLATE "C" NOT NULL DEFAULT 'begun',
+    CONSTRAINT charge_amount CHECK (amount > 0),
+    CONSTRAINT charge_was_due CHECK (balance - held < threshold),
+    CONSTRAINT charge_state CHECK (state IN ('begun', 'unknown', 'succeeded', 'failed')),
+    CONSTRAINT charge_money CHECK ((state = 'succeeded') = (transfer IS NOT NULL)),
+    CONSTRAINT charge_settled CHECK (
+        CASE WHEN state IN ('succeeded', 'failed') THEN num_nulls(settled_at, settled_version) = 0
+             ELSE num_nonnulls(settled_at, settled_version) = 0 END)
+);
+
+-- At most one open intent an account: the cooldown of auto-recharge.
+CREATE UNIQUE INDEX charge_open ON ballast.charge (account_id)
+    WHERE state IN ('begun', 'unknown');
+
+-- begun -> unknown, succeeded, failed; unknown -> succeeded, failed; these two stay.
+CREATE FUNCTION ballast.check_charge() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' AND NEW.state = 'begun' THEN
+        RETURN NEW;
+    ELSIF TG_OP = 'UPDATE'
+          AND (OLD.state, NEW.state) IN (('begun', 'unknown'), ('begun', 'succeeded'),
+                                         ('begun', 'failed'), ('unknown', 'succeeded'),
+                                         ('unknown', 'failed'))
+          AND (NEW.charge, NEW.amount, NEW.threshold, NEW.balance, NEW.held, NEW.version,
+               NEW.begun_at, NEW.account_id)
+            = (OLD.charge, OLD.amount, OLD.threshold, OLD.balance, OLD.held, OLD.version,
+               OLD.begun_at, OLD.account_id) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION '% of charge % refused: from % to %', TG_OP, coalesce(NEW.charge, OLD.charge),
+            coalesce(OLD.state, 'nothing'), coalesce(NEW.state, 'nothing')
+        USING ERRCODE = 'check_violation',
+              HINT = 'A charge is begun, perhaps unknown for a while, and settled once.';
+END
+$$;
+
+CREATE TRIGGER transitions BEFORE INSERT OR UPDATE OR DELETE ON ballast.charge
+    FOR EACH ROW EXECUTE FUNCTION ballast.check_charge();
+CREATE TRIGGER posting_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ballast.charge
+    FOR EACH STATEMENT EXECUTE FUNCTION ballast.refuse_direct();
+
+-- --- the status of accounts -----------------------------------------------------------------------
+
+-- active <-> suspended, and from both to closed, for good.
+CREATE FUNCTION ballast.check_status() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'account % refused: from % to %', NEW.account_id,
+            CASE WHEN TG_OP = 'UPDATE' THEN OLD.status ELSE 'nothing' END, NEW.status
+        USING ERRCODE = 'check_violation',
+              HINT = 'An account is opened active; one that is closed stays closed.';
+END
+$$;
+
+CREATE TRIGGER begins_active BEFORE INSERT ON ballast.account
+    FOR EACH ROW WHEN (NEW.status <> 'active') EXECUTE FUNCTION ballast.check_status();
+CREATE TRIGGER transitions BEFORE UPDATE OF status ON ballast.account
+    FOR EACH ROW WHEN (OLD.status = 'closed' AND NEW.status <> 'closed')
+    EXECUTE FUNCTION ballast.check_status();
+
+-- --- the log of decisions -------------------------------------------------------------------------
+
+-- Every suspension, denial, charge, settlement and change of a fuse, with what the store read when
+-- it decided, who asked for it, and the state of the cache's era and of the daemon at that moment.
+CREATE TABLE ballast.decision (
+    decision bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    amount bigint,
+    balance bigint,
+    held bigint,
+    floor bigint,
+    version bigint,
+    charge bigint,
+    era bigint NOT NULL,
+    kind text COLLATE "C" NOT NULL,
+    account_id text COLLATE "C",
+    status text COLLATE "C",
+    key text COLLATE "C",
+    daemon text NOT NULL,
+    era_state text NOT NULL,
+    health text NOT NULL,
+    detail text,
+    CONSTRAINT decision_kind CHECK (kind IN ('suspend', 'deny', 'charge', 'settle', 'fuse')),
+    CONSTRAINT decision_evidence CHECK (
+        kind = 'fuse' OR num_nulls(account_id, balance, held, floor, version, status) = 0)
+);
+
+CREATE INDEX decision_kind_at ON ballast.decision (kind, at);
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ballast.decision
+    FOR EACH STATEMENT EXECUTE FUNCTION ballast.refuse_rewrite();
+CREATE TRIGGER posting_only BEFORE INSERT ON ballast.decision
+    FOR EACH STATEMENT EXECUTE FUNCTION ballast.refuse_direct();
+
+-- Who decides: the daemon that posts, else the user in SQL.
+CREATE FUNCTION ballast.decider() RETURNS text
+LANGUAGE sql STABLE
+AS $$
+    SELECT coalesce(nullif(current_setting('ballast.lease', true), ''), 'sql:' || session_user)
+$$;
+
+-- The health of a daemon as its last renewal told it (at most a third of a lease ago): whether it
+-- may read the cache, else why not.
+CREATE FUNCTION ballast.health_of(p_daemon text) RETURNS text
+LANGUAGE sql STABLE
+AS $$
+    SELECT coalesce((
+        SELECT CASE WHEN l.fenced THEN 'fenced'
+                    WHEN l.run_id IS NULL THEN 'no verified redis'
+                    WHEN e.switched_off THEN 'cache switched off'
+                    WHEN e.state <> 'open' THEN 'era ' || e.state
+                    WHEN (l.run_id, l.replid) IS DISTINCT FROM (e.run_id, e.replid)
+                        THEN 'redis is not the era''s'
+                    ELSE 'ok' END
+          FROM ballast.era AS e, ballast.lease AS l
+         WHERE l.daemon = p_daemon), 'no lease')
+$$;
+
+-- One decision a place in the arrays.
+CREATE FUNCTION ballast.note_decisions(
+    p_kind text[], p_account text[], p_key text[], p_amount bigint[], p_charge bigint[],
+    p_balance bigint[], p_held bigint[], p_floor bigint[], p_status text[], p_version bigint[],
+    p_detail text[])
+RETURNS void
+LANGUAGE sql
+AS $$
+    INSERT INTO ballast.decision (kind, account_id, key, amount, charge, balance, held, floor,
+                                  status, version, detail, daemon, era, era_state, health)
+    SELECT p_kind[n], p_account[n], p_key[n], p_amount[n], p_charge[n], p_balance[n], p_held[n],
+           p_floor[n], p_status[n], p_version[n], p_detail[n], d.daemon, e.id, e.state, d.health
+      FROM generate_subscripts(p_kind, 1) AS n, ballast.era AS e,
+           (SELECT x AS daemon, ballast.health_of(x) AS health FROM ballast.decider() AS x) AS d
+     ORDER BY n
+$$;
+
+GRANT SELECT ON ballast.charge, ballast.decision TO ballast_daemon, ballast_auditor;
+
+RESET ROLE;

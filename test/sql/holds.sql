@@ -1,0 +1,148 @@
+-- Holds: what they set aside, how they end, and that time ends them.
+
+\ir one.psql
+
+DO $$
+DECLARE
+    r ballast.post_result;
+    hold bigint;
+BEGIN
+    PERFORM pg_temp.open('h.ann'), pg_temp.one('credit', 'h-1', 'h.ann', '@world', 1000);
+    r := pg_temp.expect(pg_temp.one('hold', 'h-2', 'h.ann', amount => 600, target => 60), 'OK',
+                        1000, 3);
+    hold := r.id;
+    ASSERT r.held = 600 AND r.detail ~ '^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$', r::text;
+    ASSERT (SELECT h.expires - h.begun_at = interval '60 s' AND h.account_id = 'h.ann'
+                   AND h.version = 3 AND h.state = 'held' FROM ballast.hold AS h
+             WHERE h.hold = r.id), 'the row of the hold';
+    PERFORM pg_temp.expect(pg_temp.one('hold', 'h-3', 'h.ann', amount => 401), 'INSUFFICIENT',
+                           1000, 3),
+            pg_temp.expect(pg_temp.one('debit', 'h-3', 'h.ann', '@world', 401), 'INSUFFICIENT'),
+            pg_temp.expect(pg_temp.one('close', 'h-3', 'h.ann'), 'NOTEMPTY');
+    r := pg_temp.expect(pg_temp.one('hold', 'h-2', 'h.ann', amount => 600, target => 60), 'OK',
+                        1000, 3);
+    ASSERT r.duplicate AND r.id = hold AND r.held = 600 AND r.detail ~ 'Z$', r::text;
+    PERFORM pg_temp.expect(pg_temp.one('hold', 'h-2', 'h.ann', amount => 600), 'KEYREUSED');
+
+    -- Captured in part: the rest is free again, in the same version.
+    r := pg_temp.expect(pg_temp.one('capture', 'h-4', NULL, '@shop', 601, target => hold),
+                        'INSUFFICIENT');
+    r := pg_temp.expect(pg_temp.one('capture', 'h-5', NULL, '@shop', 150, target => hold), 'OK',
+                        850, 4);
+    ASSERT r.held = 0 AND NOT r.duplicate, r::text;
+    ASSERT (SELECT (t.kind, t.amount, t.from_held, t.to_account) = ('capture', 150::bigint,
+                                                                   0::bigint, '@shop')
+              FROM ballast.transfer AS t WHERE t.transfer = r.id), 'the movement of the capture';
+    r := pg_temp.expect(pg_temp.one('capture', 'h-5', NULL, '@shop', 150, target => hold), 'OK',
+                        850, 4);
+    ASSERT r.duplicate, 'a capture again';
+    PERFORM pg_temp.expect(pg_temp.one('capture', 'h-6', NULL, '@shop', 1, target => hold),
+                           'NOHOLD'),
+            pg_temp.expect(pg_temp.one('release', 'h-6', NULL, target => hold), 'NOHOLD'),
+            pg_temp.expect(pg_temp.one('release', 'h-6', NULL, target => 0), 'NOHOLD'),
+            pg_temp.expect(pg_temp.one('hold', 'h-6', 'h.nobody', amount => 1), 'NOACCOUNT');
+
+    r := pg_temp.expect(pg_temp.one('hold', 'h-7', 'h.ann', amount => 850), 'OK', 850, 5);
+    ASSERT (SELECT h.expires - h.begun_at = interval '7 days' FROM ballast.hold AS h
+             WHERE h.hold = r.id), 'without a time: a week';
+    hold := r.id;
+    r := pg_temp.expect(pg_temp.one('release', 'h-8', NULL, target => hold), 'OK', 850, 6);
+    ASSERT r.held = 0 AND r.changed, r::text;
+    r := pg_temp.expect(pg_temp.one('release', 'h-8', NULL, target => hold), 'OK', 850, 6);
+    ASSERT r.duplicate AND r.held = 0, r::text;
+
+    -- All of it, and what was promised is paid whatever became of the floor since.
+    r := pg_temp.one('hold', 'h-9', 'h.ann', amount => 800);
+    PERFORM pg_temp.expect(pg_temp.one('setfloor', 'h-10', 'h.ann', amount => 500), 'OK', 850, 8),
+            pg_temp.expect(pg_temp.one('capture', 'h-11', NULL, '@world', target => r.id), 'OK',
+                           50, 9);
+END
+$$;
+\echo ok holds, captures, releases
+
+DO $$
+BEGIN
+    PERFORM pg_temp.expect(pg_temp.one('hold', 'h-bad', 'h.ann', amount => 0), 'ERR'),
+            pg_temp.expect(pg_temp.one('hold', 'h-bad', 'h.ann'), 'ERR'),
+            pg_temp.expect(pg_temp.one('hold', 'h-bad', '@world', amount => 1), 'ERR'),
+            pg_temp.expect(pg_temp.one('hold', 'h-bad', 'h.ann', amount => 1, target => 0), 'ERR'),
+            pg_temp.expect(pg_temp.one('hold', NULL, 'h.ann', amount => 1), 'ERR'),
+            pg_temp.expect(pg_temp.one('capture', 'h-bad', NULL, '@world'), 'ERR'),
+            pg_temp.expect(pg_temp.one('capture', 'h-bad', NULL, 'h.ann', target => 1), 'ERR'),
+            pg_temp.expect(pg_temp.one('capture', 'h-bad', NULL, '@world', 0, target => 1), 'ERR'),
+            pg_temp.expect(pg_temp.one('release', 'h-bad', NULL), 'ERR');
+    ASSERT NOT EXISTS (SELECT FROM ballast.mutation WHERE key = 'h-bad'), 'ERR is remembered';
+END
+$$;
+\echo ok malformed holds
+
+-- Makes the time of an account's holds pass: the tests are the only ones who may.
+CREATE FUNCTION pg_temp.age(account text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    UPDATE ballast.hold SET begun_at = begun_at - interval '1 year',
+                            expires = expires - interval '1 year'
+     WHERE account_id = account AND state = 'held';
+    SET LOCAL session_replication_role = origin;
+END
+$$;
+
+DO $$
+DECLARE
+    r ballast.post_result;
+    hold bigint;
+BEGIN
+    PERFORM pg_temp.open('h.time'), pg_temp.one('credit', 'ht-1', 'h.time', '@world', 100);
+    hold := (pg_temp.one('hold', 'ht-2', 'h.time', amount => 30)).id;
+    PERFORM pg_temp.one('hold', 'ht-3', 'h.time', amount => 50),
+            pg_temp.expect(pg_temp.one('debit', 'ht-4', 'h.time', '@world', 60), 'INSUFFICIENT'),
+            pg_temp.age('h.time');
+    -- What does not need the money does not wait for it; what needs it sees it freed, with a
+    -- version and an event for each hold.
+    PERFORM pg_temp.expect(pg_temp.one('debit', 'ht-5', 'h.time', '@world', 5), 'OK', 95, 5);
+    ASSERT (SELECT held = 80 FROM ballast.account WHERE account_id = 'h.time'), 'held as before';
+    PERFORM pg_temp.expect(pg_temp.one('debit', 'ht-6', 'h.time', '@world', 60), 'OK', 35, 8);
+    ASSERT (SELECT string_agg(format('%s %s %s', e.version, e.held, e.detail), ', '
+                              ORDER BY e.version)
+              FROM ballast.account_event AS e
+             WHERE e.account_id = 'h.time' AND e.kind = 'expire')
+           = format('6 50 hold %s, 7 0 hold %s', hold, hold + 1), 'the events of the expiries';
+    PERFORM pg_temp.expect(pg_temp.one('capture', 'ht-7', NULL, '@world', target => hold), 'NOHOLD');
+    -- Each kind that meets a hold whose time is up.
+    FOR n IN 1 .. 2 LOOP
+        hold := (pg_temp.one('hold', 'ht-8' || n, 'h.time', amount => 35)).id;
+        PERFORM pg_temp.age('h.time');
+        r := CASE n WHEN 1 THEN pg_temp.one('canspend', NULL, 'h.time', amount => 35)
+                    ELSE pg_temp.one('release', 'ht-9', NULL, target => hold) END;
+        ASSERT (r.outcome, r.held) = (CASE n WHEN 1 THEN 'OK' ELSE 'NOHOLD' END, 0::bigint)
+               AND r.version = 8 + 2 * n, r::text;
+    END LOOP;
+END
+$$;
+\echo ok time frees held money for whoever needs it
+
+DO $$
+DECLARE
+    rows ballast.post_result[];
+BEGIN
+    FOR n IN 1 .. 3 LOOP
+        PERFORM pg_temp.open('h.sweep' || n),
+                pg_temp.one('credit', 'hw-1' || n, 'h.sweep' || n, '@world', 100),
+                pg_temp.one('hold', 'hw-2' || n, 'h.sweep' || n, amount => 40, target => 100 - n),
+                pg_temp.age('h.sweep' || n);
+    END LOOP;
+    FOR n IN 1 .. 3 LOOP
+        rows := ARRAY(SELECT r FROM ballast.post_batch(ARRAY['expire'], ARRAY[NULL], ARRAY[NULL],
+            ARRAY[NULL], ARRAY[NULL], ARRAY[2]::bigint[], ARRAY[NULL]::bigint[], ARRAY[NULL],
+            ARRAY[0]) AS r ORDER BY r.part, r.account);
+        ASSERT cardinality(rows) = (ARRAY[3, 2, 1])[n] AND rows[1].outcome = 'OK'
+           AND rows[1].id IS NOT DISTINCT FROM (ARRAY[2, 1, NULL])[n], rows::text;
+        IF n = 1 THEN
+            ASSERT (rows[2].account, rows[2].part, rows[2].held, rows[2].version)
+                   = ('h.sweep2', 2::smallint, 0::bigint, 4::bigint)
+               AND rows[3].account = 'h.sweep3', rows::text;
+        END IF;
+    END LOOP;
+END
+$$;
+\echo ok a sweep posts what is due, oldest first, and shows the accounts
