@@ -83,7 +83,16 @@
     X(mutations_refused, "mutations", "outcome=\"refused\"", "")                                   \
     X(mutations_unknown, "mutations", "outcome=\"unknown\"", "")                                   \
     X(mutations_unavailable, "mutations", "outcome=\"unavailable\"", "")                           \
-    X(mutations_busy, "mutations", "outcome=\"busy\"", "")
+    X(mutations_busy, "mutations", "outcome=\"busy\"", "")                                         \
+    X(decisions_suspend, "decisions", "kind=\"suspend\"",                                          \
+      "Decisions against accounts that this daemon has answered with, by kind.")                   \
+    X(decisions_deny, "decisions", "kind=\"deny\"", "")                                            \
+    X(decisions_charge, "decisions", "kind=\"charge\"", "")                                        \
+    X(decisions_fuse, "decisions", "kind=\"fuse\"", "")                                            \
+    X(canspend_allow, "canspend", "answer=\"allow\"", "Answers to CANSPEND.")                      \
+    X(canspend_deny, "canspend", "answer=\"deny\"", "")                                            \
+    X(canspend_unknown, "canspend", "answer=\"unknown\"", "")                                      \
+    X(holds_expired, "hold_expiries", "", "Accounts on which this daemon has posted expired holds.")
 
 /* Go up and down. Over the workers they are summed (SUM), or the least or greatest counts. */
 #define METRICS_GAUGES(X)                                                                          \
@@ -95,7 +104,17 @@
     X(store_up, MIN, "store_up", "", "1 while every worker can post to and read from the store.")  \
     X(cache_up, MIN, "cache_up", "", "1 while every worker has a verified cache connection.")      \
     X(cache_trusted, MIN, "cache_trusted", "", "1 while every worker may answer from the cache.")  \
-    X(era, MAX, "era", "", "The era that is trusted, or that was last.")
+    X(era, MAX, "era", "", "The era that is trusted, or that was last.")                           \
+    X(fuse_charges, MAX, "fuse_blown", "fuse=\"charges\"",                                         \
+      "1 where a fuse is blown: what it guards is refused until an operator resets it.")           \
+    X(fuse_suspensions, MAX, "fuse_blown", "fuse=\"suspensions\"", "")                             \
+    X(fuse_charges_counted, MAX, "fuse_counted", "fuse=\"charges\"",                               \
+      "Decisions of the fleet that a fuse counts in its window.")                                  \
+    X(fuse_suspensions_counted, MAX, "fuse_counted", "fuse=\"suspensions\"", "")                   \
+    X(charges_open, MAX, "charges_open", "", "Charges that are begun and not settled.")            \
+    X(charge_oldest, MAX, "charge_open_oldest_seconds", "",                                        \
+      "Age of the oldest charge that is not settled; 0 without.")                                  \
+    X(holds_due, MAX, "holds_due", "", "Holds whose time is up and that are not ended yet.")
 
 /* Distributions; UNIT says how the edges are shown: microseconds as SECONDS, or as a COUNT. */
 #define METRICS_HISTOGRAMS(X)                                                                      \

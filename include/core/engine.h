@@ -129,7 +129,13 @@ void engine_write(struct engine *engine, struct write_item *item);
 
 /* --- queries: what only the store can answer --------------------------------------------------*/
 
-enum query_kind { QUERY_HISTORY, QUERY_BALANCE_AT, QUERY_SYSTEM_BALANCE };
+enum query_kind {
+    QUERY_HISTORY,
+    QUERY_BALANCE_AT,
+    QUERY_SYSTEM_BALANCE,
+    QUERY_CHARGES, /* open ones: of the account, or of all where it has len 0 */
+    QUERY_WATCH    /* of the whole store: sql/watch.sql */
+};
 
 #define QUERY_TIME_MAX 48
 
@@ -148,7 +154,8 @@ struct query_item {
     char detail[STORE_TEXT_MAX];
     struct store_history_row *history;            /* HISTORY: count rows of them */
     struct store_system_balance *system_balances; /* SYSTEM_BALANCE */
-    size_t rows;
+    const char **cells; /* CHARGES, WATCH: rows times columns; NULL = SQL NULL */
+    size_t rows, columns;
     int64_t balance;  /* BALANCE_AT */
     uint64_t version; /* BALANCE_AT; 0: not open yet at that time */
 

@@ -56,6 +56,9 @@ bool asset_parse(struct asset *asset, const char *bytes, size_t len)
 /* balance - held. The store keeps it within int64; a value that is not saturates. */
 int64_t account_available(const struct account_state *state);
 
+/* Whether the rules let it spend an amount > 0: active, and not below the floor afterwards. */
+bool account_can_spend(const struct account_state *state, int64_t amount);
+
 /* "active", "suspended", "closed", and back; parse returns false for any other word. */
 const char *account_status_name(enum account_status status);
 bool account_status_parse(enum account_status *status, const char *bytes, size_t len)

@@ -20,8 +20,14 @@
 #define MUTATION_MEMO_MAX 256 /* bytes of UTF-8 without NUL */
 #define MUTATION_LEGS_MAX 100 /* of one MTRANSFER (spec) */
 #define MUTATION_DETAIL_MAX 120
+#define MUTATION_TTL_MAX 315360000  /* seconds: ten years; of a HOLD */
+#define MUTATION_EXPIRE_MAX 1000000 /* holds that one EXPIRE ends */
 
-/* X(symbol, word in the store and in CLI and protocol) */
+/*
+ * X(symbol, word in the store). The two last ones are no mutations to the eyes of a client, but have
+ * to be decided by the store in the transaction that records it: CANSPEND leaves a record where it
+ * is denied, EXPIRE (of a daemon, not of a client) posts the expiries of holds. Both have no key.
+ */
 #define MUTATION_ROWS(X)                                                                           \
     X(OPEN, "open")                                                                                \
     X(CREDIT, "credit")                                                                            \
@@ -30,7 +36,16 @@
     X(MTRANSFER, "mtransfer")                                                                      \
     X(REVERSE, "reverse")                                                                          \
     X(SETFLOOR, "setfloor")                                                                        \
-    X(CLOSE, "close")
+    X(CLOSE, "close")                                                                              \
+    X(SUSPEND, "suspend")                                                                          \
+    X(RESUME, "resume")                                                                            \
+    X(HOLD, "hold")                                                                                \
+    X(CAPTURE, "capture")                                                                          \
+    X(RELEASE, "release")                                                                          \
+    X(CHARGE, "charge")                                                                            \
+    X(SETTLE, "settle")                                                                            \
+    X(CANSPEND, "canspend")                                                                        \
+    X(EXPIRE, "expire")
 
 enum mutation_kind {
 #define MUTATION_ENUM(symbol, word) MUTATION_##symbol,
@@ -38,6 +53,9 @@ enum mutation_kind {
 #undef MUTATION_ENUM
         MUTATION_KIND_COUNT
 };
+
+/* What a client has learnt of a charge from the processor. */
+enum mutation_settlement { SETTLED_SUCCEEDED, SETTLED_FAILED, SETTLED_UNKNOWN };
 
 struct mutation_leg {
     struct account_id from;
@@ -47,16 +65,23 @@ struct mutation_leg {
 
 struct mutation {
     enum mutation_kind kind;
-    struct account_id account; /* OPEN CREDIT DEBIT SETFLOOR CLOSE; TRANSFER: the payer */
-    struct account_id peer;    /* CREDIT: from @system, DEBIT: to @system, TRANSFER: the payee */
+    struct account_id account; /* all but MTRANSFER and those with a target; TRANSFER: the payer */
+    struct account_id peer;    /* CREDIT: from @system; DEBIT, CAPTURE: to @system; TRANSFER: the
+                                  payee */
     struct asset asset;        /* OPEN */
-    bool has_amount;           /* REVERSE without AMOUNT has none */
-    int64_t amount;            /* minor units, 1..2^63-1; OPEN, SETFLOOR: the floor, any int64 */
-    uint64_t target;           /* REVERSE: the transfer */
-    uint8_t key_len;           /* 0: OPEN, which needs none */
-    uint16_t memo_len;         /* 0: none */
-    uint8_t leg_count;         /* MTRANSFER */
-    struct mutation_leg *legs; /* MTRANSFER: malloc'ed, leg_count of them, owned */
+    bool has_amount;           /* REVERSE and CAPTURE of the whole have none */
+    int64_t amount;            /* minor units, 1..2^63-1; OPEN, SETFLOOR: the floor, any int64;
+                                  EXPIRE: at most so many holds */
+    uint64_t target;           /* REVERSE: the transfer; CAPTURE, RELEASE: the hold; SETTLE: the
+                                  charge */
+    int64_t ttl_s;             /* HOLD: seconds; 0: the store's default, a week */
+    int64_t threshold;         /* CHARGE: it is due while available is below this */
+    bool if_below;             /* SUSPEND: only where available is below the floor */
+    enum mutation_settlement settlement; /* SETTLE */
+    uint8_t key_len;                     /* 0: OPEN, CANSPEND, EXPIRE, which need none */
+    uint16_t memo_len;                   /* 0: none */
+    uint8_t leg_count;                   /* MTRANSFER */
+    struct mutation_leg *legs;           /* MTRANSFER: malloc'ed, leg_count of them, owned */
     char key[MUTATION_KEY_MAX];
     char memo[MUTATION_MEMO_MAX];
 };
@@ -65,14 +90,19 @@ struct mutation {
 struct mutation_result {
     enum outcome outcome;
     bool duplicate;
-    bool changed;                     /* OPEN: created; SETFLOOR, CLOSE: a version was made */
-    uint64_t transfer;                /* 0 where nothing moved */
+    bool changed;                     /* OPEN: created; others without money: a version was made */
+    uint64_t transfer;                /* 0 where nothing moved; HOLD, CHARGE: the id of what was
+                                         begun; EXPIRE: how many accounts had holds to end */
     struct account_entry account;     /* as the reply shows it: after this mutation */
     struct account_entry to;          /* TRANSFER: the payee */
-    char detail[MUTATION_DETAIL_MAX]; /* refusals: what the store saw; NUL-terminated */
+    char detail[MUTATION_DETAIL_MAX]; /* refusals: what the store saw; HOLD: when it expires, RFC
+                                         3339; NUL-terminated */
 };
 
 const char *mutation_kind_name(enum mutation_kind kind);
+
+/* "succeeded", "failed", "unknown". */
+const char *mutation_settlement_name(enum mutation_settlement settlement);
 
 /* Frees what the mutation owns, not the mutation. */
 void mutation_clear(struct mutation *m);

@@ -17,6 +17,9 @@
     X(NOACCOUNT, "NOACCOUNT", 404, "open the account first")                                       \
     X(EXISTS, "EXISTS", 409, "the account is open with other words")                               \
     X(NOTRANSFER, "NOTRANSFER", 404, "check the transfer's id")                                    \
+    X(NOHOLD, "NOHOLD", 404,                                                                       \
+      "check the hold's id: it may have been captured, released or expired")                       \
+    X(NOCHARGE, "NOCHARGE", 404, "check the charge's id")                                          \
     X(INSUFFICIENT, "INSUFFICIENT", 409, "credit the account or lower its floor")                  \
     X(SUSPENDED, "SUSPENDED", 409, "resume the account first")                                     \
     X(CLOSED, "CLOSED", 409, "the account is closed for good")                                     \
@@ -24,6 +27,10 @@
     X(OVERFLOW, "OVERFLOW", 409, "the balance would leave the range of 64 bits")                   \
     X(KEYREUSED, "KEYREUSED", 409, "use a new key for another request")                            \
     X(NOTEMPTY, "NOTEMPTY", 409, "empty the account first")                                        \
+    X(NOTDUE, "NOTDUE", 409, "there is enough: do not charge")                                     \
+    X(OPENCHARGE, "OPENCHARGE", 409, "settle the open charge first (CHARGE LIST)")                 \
+    X(SETTLED, "SETTLED", 409, "the first answer holds; look into the processor's")                \
+    X(FUSE, "FUSE", 503, "an operator must look: `ballast fuse`, `ballast incidents`")             \
     X(UNAVAILABLE, "UNAVAILABLE", 503, "try again")                                                \
     X(UNKNOWN, "UNKNOWN", 504, "repeat with the same key until the answer is definite")            \
     X(BUSY, "BUSY", 503, "try again after a while")                                                \

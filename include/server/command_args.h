@@ -19,11 +19,14 @@
     X(FLOOR, true)                                                                                 \
     X(FRESH, false)                                                                                \
     X(FROM, true)                                                                                  \
+    X(IFBELOW, false)                                                                              \
     X(KEY, true)                                                                                   \
     X(MAXAGE, true)                                                                                \
     X(MEMO, true)                                                                                  \
     X(MINVERSION, true)                                                                            \
-    X(TO, true)
+    X(THRESHOLD, true)                                                                             \
+    X(TO, true)                                                                                    \
+    X(TTL, true)
 
 enum option {
 #define OPTION_ENUM(symbol, valued) OPTION_##symbol,

@@ -62,8 +62,23 @@ void command_credit(struct call *call);
 void command_debit(struct call *call);
 void command_mtransfer(struct call *call);
 void command_open(struct call *call);
+void command_resume(struct call *call);
 void command_reverse(struct call *call);
 void command_setfloor(struct call *call);
+void command_suspend(struct call *call);
 void command_transfer(struct call *call);
+
+/* command_hold.c */
+void command_capture(struct call *call);
+void command_hold(struct call *call);
+void command_release(struct call *call);
+
+/* command_charge.c */
+void command_charge_begin(struct call *call);
+void command_charge_list(struct call *call);
+void command_charge_settle(struct call *call);
+
+/* command_canspend.c */
+void command_canspend(struct call *call);
 
 #endif

@@ -58,6 +58,7 @@ struct reply {
     size_t count;          /* MGET, EXISTS: accounts; text slots: bytes in session->text_bytes */
     size_t left;           /* accounts that have not been answered */
     size_t extra;          /* EXISTS: system accounts */
+    int64_t amount;        /* CANSPEND */
     struct read_item read; /* GET, BALANCE */
 };
 

@@ -18,8 +18,9 @@ enum reply_grade encode_read_error(struct resp_writer *out, enum outcome outcome
 void encode_balance(struct resp_writer *out, const struct read_item *item);
 void encode_history(struct resp_writer *out, const struct query_item *item);
 void encode_balance_at(struct resp_writer *out, const struct query_item *item);
+void encode_charges(struct resp_writer *out, const struct query_item *item);
 void encode_system_balance(struct resp_writer *out, const struct query_item *item);
-void encode_mutation(struct resp_writer *out, enum mutation_kind kind,
+void encode_mutation(struct resp_writer *out, const struct mutation *m,
                      const struct mutation_result *result);
 
 #endif

@@ -185,6 +185,25 @@ typedef void store_done_fn(void *arg, enum store_status status, const struct sto
 void store_forget_announced(struct store_link *link, const struct account_entry *entries,
                             const int64_t *marks, size_t count, store_done_fn *done, void *arg);
 
+/* What has no version that a cache could contradict: rows in text. */
+enum store_list {
+    STORE_LIST_CHARGES, /* sql/charge_list.sql */
+    STORE_LIST_WATCH    /* sql/watch.sql */
+};
+
+/* A result in text: rows of columns; NULL = SQL NULL. Valid during the callback. */
+struct store_rows {
+    size_t rows, columns;
+    const char *(*value)(const struct store_rows *self, size_t row, size_t column);
+    void *opaque;
+};
+
+typedef void store_rows_fn(void *arg, enum store_status status, const struct store_error *error,
+                           const struct store_rows *rows);
+/* account: only of this one; NULL: of all. It must stay until the callback. */
+void store_read_list(struct store_link *link, enum store_list list, const char *const *account,
+                     store_rows_fn *done, void *arg);
+
 /* --- posting ----------------------------------------------------------------------------------*/
 
 struct store_posting {
@@ -276,15 +295,6 @@ void store_lease_expel(struct store_link *link, const char *daemon, uint64_t ren
 
 /* --- everything else: for jobs and operators --------------------------------------------------*/
 
-/* A result in text: rows of columns; NULL = SQL NULL. Valid during the callback. */
-struct store_rows {
-    size_t rows, columns;
-    const char *(*value)(const struct store_rows *self, size_t row, size_t column);
-    void *opaque;
-};
-
-typedef void store_rows_fn(void *arg, enum store_status status, const struct store_error *error,
-                           const struct store_rows *rows);
 /* One statement with text parameters (NULL = SQL NULL); sql and params must stay until the
  * callback. timeout_ms 0: the link's own. */
 void store_query(struct store_link *link, const char *sql, const char *const *params, int count,

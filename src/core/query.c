@@ -20,6 +20,8 @@ struct query {
     struct query_item *item;   /* NULL: answered at its deadline */
     struct account_id account; /* the store's copy: the item may be gone */
     char time[QUERY_TIME_MAX];
+    char name[ACCOUNT_ID_MAX + 1]; /* of the account, as a text */
+    const char *param;             /* it, or NULL */
     struct ensure ensure;
     struct account_entry present;
 };
@@ -134,6 +136,23 @@ static void copy_system(struct query_item *item, const struct store_system_balan
     item->rows = count;
 }
 
+static void copy_cells(struct query_item *item, const struct store_rows *rows)
+{
+    size_t cells = rows->rows * rows->columns;
+    size_t size = cells * sizeof *item->cells;
+    for (size_t i = 0; i < cells; i++) {
+        size += text_size(rows->value(rows, i / rows->columns, i % rows->columns));
+    }
+    item->memory = item->cells = block(size);
+    struct copier copier = {(char *)(item->cells + cells)};
+    for (size_t i = 0; i < cells; i++) {
+        item->cells[i] =
+            copy_text(&copier, rows->value(rows, i / rows->columns, i % rows->columns));
+    }
+    item->rows = rows->rows;
+    item->columns = rows->columns;
+}
+
 static void shown(struct ensure *ensure)
 {
     struct query *query = LIST_ENTRY(ensure, struct query, ensure);
@@ -224,6 +243,21 @@ static void system_read(void *arg, enum store_status status, const struct store_
     engine_feed_readers(engine);
 }
 
+/* Neither have lists. */
+static void list_read(void *arg, enum store_status status, const struct store_error *error,
+                      const struct store_rows *rows)
+{
+    struct query *query = arg;
+    struct engine *engine = query->engine;
+    if (replied(query, status, error)) {
+        if (query->item != NULL) {
+            copy_cells(query->item, rows);
+        }
+        query_over(query, OUTCOME_OK, "");
+    }
+    engine_feed_readers(engine);
+}
+
 /* --- scheduling -------------------------------------------------------------------------------*/
 
 bool query_feed(struct engine *engine, struct store_link *link)
@@ -258,6 +292,14 @@ bool query_feed(struct engine *engine, struct store_link *link)
         break;
     case QUERY_SYSTEM_BALANCE:
         store_read_system(link, &query->account, system_read, query);
+        break;
+    case QUERY_CHARGES:
+    case QUERY_WATCH:
+        memcpy(query->name, query->account.bytes, query->account.len);
+        query->name[query->account.len] = '\0';
+        query->param = query->account.len > 0 ? query->name : NULL;
+        store_read_list(link, item->kind == QUERY_CHARGES ? STORE_LIST_CHARGES : STORE_LIST_WATCH,
+                        &query->param, list_read, query);
         break;
     }
     return true;

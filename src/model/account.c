@@ -85,6 +85,12 @@ bool asset_parse(struct asset *asset, const char *bytes, size_t len)
     return true;
 }
 
+bool account_can_spend(const struct account_state *state, int64_t amount)
+{
+    return state->version > 0 && state->status == ACCOUNT_ACTIVE &&
+           (__int128)state->balance - state->held - amount >= state->floor;
+}
+
 int64_t account_available(const struct account_state *state)
 {
     int64_t available;

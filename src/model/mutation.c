@@ -19,6 +19,16 @@ const char *mutation_kind_name(enum mutation_kind kind)
     return kind_names[kind];
 }
 
+const char *mutation_settlement_name(enum mutation_settlement settlement)
+{
+    static const char *const names[] = {[SETTLED_SUCCEEDED] = "succeeded",
+                                        [SETTLED_FAILED] = "failed",
+                                        [SETTLED_UNKNOWN] = "unknown"};
+
+    assert((unsigned)settlement < sizeof names / sizeof names[0]);
+    return names[settlement];
+}
+
 void mutation_clear(struct mutation *m)
 {
     free(m->legs);
@@ -138,38 +148,101 @@ static const char *check_legs(const struct mutation *m)
     return NULL;
 }
 
-const char *mutation_check(const struct mutation *m)
+/* What each kind is about, and what it must have with it. */
+enum { NEEDS_KEY = 1, NEEDS_ACCOUNT = 2, NEEDS_AMOUNT = 4, MAY_AMOUNT = 8, NEEDS_TARGET = 16 };
+
+static unsigned needs_of(enum mutation_kind kind)
 {
-    bool needs_account = m->kind != MUTATION_MTRANSFER && m->kind != MUTATION_REVERSE;
-    bool moves = m->kind == MUTATION_CREDIT || m->kind == MUTATION_DEBIT ||
-                 m->kind == MUTATION_TRANSFER || (m->kind == MUTATION_REVERSE && m->has_amount);
-    if (m->kind != MUTATION_OPEN && m->key_len == 0) {
+    switch (kind) {
+    case MUTATION_OPEN:
+        return NEEDS_ACCOUNT;
+    case MUTATION_CREDIT:
+    case MUTATION_DEBIT:
+    case MUTATION_TRANSFER:
+    case MUTATION_HOLD:
+    case MUTATION_CHARGE:
+        return NEEDS_KEY | NEEDS_ACCOUNT | NEEDS_AMOUNT;
+    case MUTATION_SETFLOOR:
+    case MUTATION_CLOSE:
+    case MUTATION_SUSPEND:
+    case MUTATION_RESUME:
+        return NEEDS_KEY | NEEDS_ACCOUNT;
+    case MUTATION_MTRANSFER:
+        return NEEDS_KEY;
+    case MUTATION_REVERSE:
+    case MUTATION_CAPTURE:
+        return NEEDS_KEY | NEEDS_TARGET | MAY_AMOUNT;
+    case MUTATION_RELEASE:
+    case MUTATION_SETTLE:
+        return NEEDS_KEY | NEEDS_TARGET;
+    case MUTATION_CANSPEND:
+        return NEEDS_ACCOUNT | NEEDS_AMOUNT;
+    case MUTATION_EXPIRE:
+        return NEEDS_AMOUNT;
+    case MUTATION_KIND_COUNT:
+        break;
+    }
+    return 0;
+}
+
+static const char *check_needs(const struct mutation *m)
+{
+    unsigned needs = needs_of(m->kind);
+
+    if ((needs & NEEDS_KEY) && m->key_len == 0) {
         return "KEY is needed: it makes the request safe to repeat";
     }
-    if (needs_account && m->account.len == 0) {
+    if ((needs & NEEDS_ACCOUNT) && m->account.len == 0) {
         return "an account is needed";
     }
-    if (needs_account && m->kind != MUTATION_TRANSFER && account_id_is_system(&m->account)) {
+    if ((needs & NEEDS_ACCOUNT) && m->kind != MUTATION_TRANSFER &&
+        account_id_is_system(&m->account)) {
         return "a system account cannot be changed this way";
     }
-    if (moves && (!m->has_amount || m->amount <= 0)) {
+    if (((needs & NEEDS_AMOUNT) || ((needs & MAY_AMOUNT) && m->has_amount)) &&
+        (!m->has_amount || m->amount <= 0)) {
         return "amount must be an integer of minor units from 1 to 9223372036854775807";
+    }
+    if ((needs & NEEDS_TARGET) && m->target == 0) {
+        return "what it is about is needed: the number that a reply showed";
+    }
+    return NULL;
+}
+
+const char *mutation_check(const struct mutation *m)
+{
+    const char *wrong = check_needs(m);
+
+    if (wrong != NULL) {
+        return wrong;
     }
     switch (m->kind) {
     case MUTATION_OPEN:
         return m->asset.len == 0 ? "an asset is needed" : NULL;
     case MUTATION_CREDIT:
     case MUTATION_DEBIT:
+    case MUTATION_CAPTURE:
         return account_id_is_system(&m->peer) ? NULL : "the other side must be a system account";
     case MUTATION_TRANSFER:
         return check_sides(&m->account, &m->peer);
     case MUTATION_MTRANSFER:
         return check_legs(m);
-    case MUTATION_REVERSE:
-        return m->target == 0 ? "a transfer is needed" : NULL;
     case MUTATION_SETFLOOR:
         return m->has_amount ? NULL : "a floor is needed";
+    case MUTATION_HOLD:
+        return m->ttl_s >= 0 && m->ttl_s <= MUTATION_TTL_MAX
+                   ? NULL
+                   : "TTL must be from 1 to 315360000 seconds";
+    case MUTATION_EXPIRE:
+        return m->amount <= MUTATION_EXPIRE_MAX ? NULL : "too many holds for one batch";
+    case MUTATION_REVERSE:
     case MUTATION_CLOSE:
+    case MUTATION_SUSPEND:
+    case MUTATION_RESUME:
+    case MUTATION_RELEASE:
+    case MUTATION_CHARGE:
+    case MUTATION_SETTLE:
+    case MUTATION_CANSPEND:
         return NULL;
     case MUTATION_KIND_COUNT:
         break;

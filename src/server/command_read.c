@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/command_query.h"
 #include "server/command_words.h"
 #include "server/handlers.h"
 #include "server/reply_encode.h"
@@ -31,7 +32,7 @@ static void describe_one(const struct reply *reply, const void *answer, struct s
     describe_account(entry, &reply->read.id);
 }
 
-static struct reply *request_one(struct call *call, const struct account_id *id)
+struct reply *read_request(struct call *call, const struct account_id *id)
 {
     struct reply *reply = call_request(call, 1);
 
@@ -67,7 +68,7 @@ static enum reply_grade encode_get(struct reply *reply, const void *answer, stru
     return one_grade(reply);
 }
 
-static bool refuse_system(struct call *call, const struct account_id *id)
+bool query_refuses_system(struct call *call, const struct account_id *id)
 {
     if (!account_id_is_system(id)) {
         return false;
@@ -83,10 +84,10 @@ void command_get(struct call *call)
     struct account_id id;
     struct reply *reply;
 
-    if (!word_account(call, &call->args[1], &id) || refuse_system(call, &id)) {
+    if (!word_account(call, &call->args[1], &id) || query_refuses_system(call, &id)) {
         return;
     }
-    reply = request_one(call, &id);
+    reply = read_request(call, &id);
     if (reply != NULL) {
         reply->encode = encode_get;
         engine_read(engine_of(call), &reply->read);
@@ -141,6 +142,8 @@ static enum reply_grade encode_query(struct reply *reply, const void *answer,
         return REPLY_ERROR;
     } else if (item->kind == QUERY_HISTORY) {
         encode_history(out, item);
+    } else if (item->kind == QUERY_CHARGES) {
+        encode_charges(out, item);
     } else if (item->kind == QUERY_SYSTEM_BALANCE) {
         encode_system_balance(out, item);
     } else if (item->version == 0) {
@@ -151,9 +154,8 @@ static enum reply_grade encode_query(struct reply *reply, const void *answer,
     return REPLY_FINE;
 }
 
-/* The item is the reply's. NULL: an error has been answered. */
-static struct query_item *request_query(struct call *call, enum query_kind kind,
-                                        const struct account_id *id, size_t rows)
+struct query_item *query_request(struct call *call, enum query_kind kind,
+                                 const struct account_id *id, size_t rows)
 {
     struct query_item *item = calloc(1, sizeof *item);
     struct reply *reply = item != NULL ? call_request(call, rows) : NULL;
@@ -192,13 +194,13 @@ void command_balance(struct call *call)
         return;
     }
     if (account_id_is_system(&id)) {
-        struct query_item *item = request_query(call, QUERY_SYSTEM_BALANCE, &id, 1);
+        struct query_item *item = query_request(call, QUERY_SYSTEM_BALANCE, &id, 1);
         if (item != NULL) {
             engine_query(engine_of(call), item);
         }
         return;
     }
-    struct reply *reply = request_one(call, &id);
+    struct reply *reply = read_request(call, &id);
     if (reply != NULL) {
         reply->encode = encode_balance_reply;
         reply->read.fresh = options_has(&options, OPTION_FRESH);
@@ -214,13 +216,13 @@ void command_history(struct call *call)
     struct options options;
     int64_t before = 0, count = LIMIT_HISTORY_DEFAULT;
 
-    if (!word_account(call, &call->args[1], &id) || refuse_system(call, &id) ||
+    if (!word_account(call, &call->args[1], &id) || query_refuses_system(call, &id) ||
         !word_options(call, &options, OPTION_BIT(OPTION_BEFORE) | OPTION_BIT(OPTION_COUNT), 2) ||
         !word_number(call, &options, OPTION_BEFORE, "BEFORE", 1, INT64_MAX, &before) ||
         !word_number(call, &options, OPTION_COUNT, "COUNT", 1, LIMIT_HISTORY_MAX, &count)) {
         return;
     }
-    struct query_item *item = request_query(call, QUERY_HISTORY, &id, (size_t)count);
+    struct query_item *item = query_request(call, QUERY_HISTORY, &id, (size_t)count);
     if (item != NULL) {
         item->before = (uint64_t)before;
         item->count = (int)count;
@@ -233,7 +235,7 @@ void command_balanceat(struct call *call)
     const struct resp_slice *time = &call->args[2];
     struct account_id id;
 
-    if (!word_account(call, &call->args[1], &id) || refuse_system(call, &id)) {
+    if (!word_account(call, &call->args[1], &id) || query_refuses_system(call, &id)) {
         return;
     }
     if (time->len >= QUERY_TIME_MAX || !time_is_rfc3339(time->data, time->len)) {
@@ -241,7 +243,7 @@ void command_balanceat(struct call *call)
                    "time must be of RFC 3339, with seconds and an offset: 2024-05-01T12:00:00Z");
         return;
     }
-    struct query_item *item = request_query(call, QUERY_BALANCE_AT, &id, 1);
+    struct query_item *item = query_request(call, QUERY_BALANCE_AT, &id, 1);
     if (item != NULL) {
         memcpy(item->time, time->data, time->len);
         engine_query(engine_of(call), item);
@@ -346,7 +348,7 @@ static bool read_accounts(struct call *call, struct read_item *items, size_t *co
             ++*systems; /* needs no OPEN: it is always there */
             continue;
         }
-        if (refuse_system(call, &item->id)) {
+        if (query_refuses_system(call, &item->id)) {
             return false;
         }
         ++*count;

@@ -42,6 +42,26 @@
 
 /* --- subcommands ------------------------------------------------------------------------------*/
 
+static const struct command charge_subcommands[] = {
+    {.name = "charge|begin", .run = command_charge_begin, .arity = AT_LEAST(6), MUTATING,
+     KEYS(2, 2, 1),
+     .summary = "Commits the intent to charge a card, if the account is below a threshold (0) and "
+                "has no other one open. Call the processor after the reply.",
+     .arguments = ARGUMENTS(ACCOUNT, AMOUNT, KEY, OPTION("threshold", "THRESHOLD", "integer"))},
+    HELP("charge", READING),
+    {.name = "charge|list", .run = command_charge_list, .arity = AT_LEAST(2), READING,
+     .summary = "Shows the charges that are not settled, oldest first.",
+     .arguments = ARGUMENTS(OPTION("account", NULL, "string"))},
+    {.name = "charge|settle", .run = command_charge_settle, .arity = 6, MUTATING,
+     .summary = "Says what became of a charge; succeeded credits the account, once.",
+     .arguments = ARGUMENTS(WORD("charge", "integer"),
+                            {.name = "outcome", .type = "oneof",
+                             .parts = ARGUMENTS(TOKEN("succeeded", "SUCCEEDED"),
+                                                TOKEN("failed", "FAILED"),
+                                                TOKEN("unknown", "UNKNOWN"))}, KEY)},
+    {.name = NULL},
+};
+
 static const struct command client_subcommands[] = {
     {.name = "client|getname", .run = command_client_getname, .arity = 2, CONNECTION,
      .summary = "Shows the connection's name."},
@@ -154,6 +174,19 @@ static const struct command table[] = {
      .flags = COMMAND_STORE, KEYS(1, 1, 1),
      .summary = "Shows the balance at a time (RFC 3339), from the journal.",
      .arguments = ARGUMENTS(ACCOUNT, WORD("time", "string"))},
+    {.name = "canspend", .run = command_canspend, .arity = 3, READING, .flags = COMMAND_FAST,
+     KEYS(1, 1, 1),
+     .summary = "Whether an account may spend an amount: ALLOW, DENY (from the store alone) or "
+                "UNKNOWN (the store cannot be asked: decide nothing against the account), with the "
+                "reason, available, version and source.",
+     .arguments = ARGUMENTS(ACCOUNT, AMOUNT)},
+    {.name = "capture", .run = command_capture, .arity = AT_LEAST(4), MUTATING,
+     .summary = "Moves what a hold holds, or less, to a system account (@world); the rest is free "
+                "again.",
+     .arguments = ARGUMENTS(WORD("hold", "integer"), OPTION("amount", NULL, "integer"), KEY,
+                            OPTION("system-account", "TO", "string"))},
+    {.name = "charge", .arity = AT_LEAST(2), READING,
+     .summary = "Commands about charges of cards.", .subcommands = charge_subcommands},
     {.name = "client", .arity = AT_LEAST(2), CONNECTION,
      .summary = "Commands about connections.", .subcommands = client_subcommands},
     {.name = "close", .run = command_close, .arity = 4, MUTATING, KEYS(1, 1, 1),
@@ -194,6 +227,9 @@ static const struct command table[] = {
      .summary = "Shows the movements of an account, newest first.",
      .arguments = ARGUMENTS(ACCOUNT, OPTION("version", "BEFORE", "integer"),
                             OPTION("count", "COUNT", "integer"))},
+    {.name = "hold", .run = command_hold, .arity = AT_LEAST(5), MUTATING, KEYS(1, 1, 1),
+     .summary = "Sets an amount aside until it is captured, released, or the time is up (a week).",
+     .arguments = ARGUMENTS(ACCOUNT, AMOUNT, KEY, OPTION("seconds", "TTL", "integer"))},
     {.name = "info", .run = command_info, .arity = AT_LEAST(1), SERVER,
      .summary = "Shows the state of the daemon.",
      .arguments = ARGUMENTS(SOME_WORDS("section", "string"))},
@@ -217,9 +253,14 @@ static const struct command table[] = {
     {.name = "quit", .run = command_quit, .arity = AT_LEAST(1), CONNECTION,
      .flags = COMMAND_FAST | COMMAND_NOAUTH,
      .summary = "Closes the connection when everything before it is answered."},
+    {.name = "release", .run = command_release, .arity = 4, MUTATING,
+     .summary = "Ends a hold: what it held is free again.",
+     .arguments = ARGUMENTS(WORD("hold", "integer"), KEY)},
     {.name = "reset", .run = command_reset, .arity = 1, CONNECTION,
      .flags = COMMAND_FAST | COMMAND_NOAUTH | COMMAND_ALONE,
      .summary = "Makes the connection as it was when it was new."},
+    {.name = "resume", .run = command_resume, .arity = 4, MUTATING, KEYS(1, 1, 1),
+     .summary = "Ends the suspension of an account.", .arguments = ARGUMENTS(ACCOUNT, KEY)},
     {.name = "reverse", .run = command_reverse, .arity = AT_LEAST(4), MUTATING,
      .summary = "Moves back what a transfer moved, in part or whole.",
      .arguments = ARGUMENTS(WORD("transfer", "integer"), KEY,
@@ -232,6 +273,10 @@ static const struct command table[] = {
      .arguments = ARGUMENTS(ACCOUNT, WORD("floor", "integer"), KEY)},
     {.name = "slowlog", .arity = AT_LEAST(2), SERVER,
      .summary = "Commands about slow requests.", .subcommands = slowlog_subcommands},
+    {.name = "suspend", .run = command_suspend, .arity = AT_LEAST(4), MUTATING, KEYS(1, 1, 1),
+     .summary = "Lets an account take credits and no debits; with IFBELOW only if the store shows "
+                "it below its floor.",
+     .arguments = ARGUMENTS(ACCOUNT, KEY, OPTION("if-below", "IFBELOW", "pure-token"))},
     {.name = "time", .run = command_time, .arity = 1, SERVER, .flags = COMMAND_FAST,
      .summary = "Shows the daemon's wall clock: seconds and microseconds."},
     {.name = "transfer", .run = command_transfer, .arity = AT_LEAST(6), MUTATING, KEYS(1, 2, 1),

@@ -146,6 +146,22 @@ void encode_history(struct resp_writer *out, const struct query_item *item)
     }
 }
 
+/* Open charges: the columns of sql/charge_list.sql are the fields. */
+void encode_charges(struct resp_writer *out, const struct query_item *item)
+{
+    static const char *const fields[] = {"charge", "account", "amount", "state", "begun"};
+    const size_t count = sizeof fields / sizeof fields[0];
+
+    assert(item->columns == count);
+    resp_array(out, item->rows);
+    for (size_t row = 0; row < item->rows; row++) {
+        resp_map(out, count);
+        for (size_t i = 0; i < count; i++) {
+            field_text(out, fields[i], item->cells[row * count + i]);
+        }
+    }
+}
+
 void encode_balance_at(struct resp_writer *out, const struct query_item *item)
 {
     resp_map(out, 4);
@@ -213,18 +229,75 @@ static void encode_movement(struct resp_writer *out, enum mutation_kind kind,
     }
 }
 
-void encode_mutation(struct resp_writer *out, enum mutation_kind kind,
+static void encode_held(struct resp_writer *out, const struct mutation *m,
+                        const struct mutation_result *result)
+{
+    const struct account_state *state = &result->account.state;
+    bool begun = m->kind == MUTATION_HOLD;
+
+    resp_map(out, begun ? 7 : 6);
+    field_uint64(out, "hold", begun ? result->transfer : m->target);
+    field_account(out, "account", &result->account.id);
+    field_int64(out, "balance", state->balance);
+    field_int64(out, "available", account_available(state));
+    field_uint64(out, "version", state->version);
+    if (begun) {
+        field_text(out, "expires", result->detail);
+    }
+    field_flag(out, "duplicate", result->duplicate);
+}
+
+static void encode_charge(struct resp_writer *out, const struct mutation *m,
+                          const struct mutation_result *result)
+{
+    resp_map(out, 6);
+    field_uint64(out, "charge", result->transfer);
+    field_account(out, "account", &result->account.id);
+    field_int64(out, "amount", m->amount);
+    field_text(out, "state", "begun");
+    field_uint64(out, "version", result->account.state.version);
+    field_flag(out, "duplicate", result->duplicate);
+}
+
+static void encode_settlement(struct resp_writer *out, const struct mutation *m,
+                              const struct mutation_result *result)
+{
+    const struct account_state *state = &result->account.state;
+
+    resp_map(out, 7);
+    field_uint64(out, "charge", m->target);
+    field_text(out, "state", mutation_settlement_name(m->settlement));
+    field_account(out, "account", &result->account.id);
+    field_int64(out, "balance", state->balance);
+    field_int64(out, "available", account_available(state));
+    field_uint64(out, "version", state->version);
+    field_flag(out, "duplicate", result->duplicate);
+}
+
+void encode_mutation(struct resp_writer *out, const struct mutation *m,
                      const struct mutation_result *result)
 {
-    switch (kind) {
+    switch (m->kind) {
     case MUTATION_OPEN:
         encode_opened(out, result);
         break;
     case MUTATION_SETFLOOR:
     case MUTATION_CLOSE:
+    case MUTATION_SUSPEND:
+    case MUTATION_RESUME:
         encode_setting(out, result);
         break;
+    case MUTATION_HOLD:
+    case MUTATION_RELEASE:
+        encode_held(out, m, result);
+        break;
+    case MUTATION_CHARGE:
+        encode_charge(out, m, result);
+        break;
+    case MUTATION_SETTLE:
+        encode_settlement(out, m, result);
+        break;
     default:
-        encode_movement(out, kind, result);
+        encode_movement(out, m->kind, result);
     }
 }

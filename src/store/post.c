@@ -59,19 +59,36 @@ static void put_amount(struct params *params, const struct post_row *row)
 
     if (row->leg != NULL) {
         params_element_int8(params, row->leg->amount);
-    } else if (m->kind == MUTATION_CLOSE || (m->kind == MUTATION_REVERSE && !m->has_amount)) {
-        params_element_null(params);
-    } else {
+    } else if (m->has_amount || m->kind == MUTATION_OPEN) {
         params_element_int8(params, m->amount);
+    } else {
+        params_element_null(params);
     }
 }
 
 static void put_target(struct params *params, const struct mutation *m)
 {
-    if (m->kind != MUTATION_REVERSE) {
-        params_element_null(params);
-    } else { /* ids are int8: what is beyond is no transfer's, and neither is the last one */
+    if (m->target != 0) { /* ids are int8: what is beyond is nobody's, and neither is the last */
         params_element_int8(params, m->target > INT64_MAX ? INT64_MAX : (int64_t)m->target);
+    } else if (m->kind == MUTATION_CHARGE) {
+        params_element_int8(params, m->threshold);
+    } else if (m->kind == MUTATION_HOLD && m->ttl_s > 0) {
+        params_element_int8(params, m->ttl_s);
+    } else {
+        params_element_null(params);
+    }
+}
+
+/* The memo, and the words of those that have none. */
+static void put_memo(struct params *params, const struct mutation *m)
+{
+    if (m->kind == MUTATION_SETTLE) {
+        const char *name = mutation_settlement_name(m->settlement);
+        params_element_text(params, name, strlen(name));
+    } else if (m->kind == MUTATION_SUSPEND && m->if_below) {
+        params_element_text(params, "ifbelow", strlen("ifbelow"));
+    } else {
+        put_text(params, m->memo, m->memo_len);
     }
 }
 
@@ -106,7 +123,7 @@ static void put_cell(struct params *params, enum post_column column, const struc
         put_target(params, m);
         break;
     case COLUMN_MEMO:
-        put_text(params, m->memo, m->memo_len);
+        put_memo(params, m);
         break;
     case COLUMN_OP:
         params_element_int4(params, row->op);
@@ -200,9 +217,21 @@ static bool result_is_whole(const struct mutation *m, const struct mutation_resu
     case MUTATION_OPEN:
     case MUTATION_SETFLOOR:
     case MUTATION_CLOSE:
+    case MUTATION_SUSPEND:
+    case MUTATION_RESUME:
+    case MUTATION_RELEASE:
+    case MUTATION_SETTLE:
+    case MUTATION_CANSPEND:
         return result->account.state.version > 0;
+    case MUTATION_EXPIRE:
+        return true;
+    case MUTATION_HOLD:
+        return result->transfer > 0 && result->account.state.version > 0 &&
+               result->detail[0] != '\0';
     case MUTATION_CREDIT:
     case MUTATION_DEBIT:
+    case MUTATION_CAPTURE:
+    case MUTATION_CHARGE:
         return result->transfer > 0 && result->account.state.version > 0;
     case MUTATION_TRANSFER:
         return result->transfer > 0 &&

@@ -1,7 +1,10 @@
 /*
- * Any other statement, in text: for jobs and operators, not for the path of a request.
+ * Statements with results in text: those of jobs and operators, and lists that people and monitors
+ * ask for. None is on the path of a movement or a balance.
  */
 #include "store/link.h"
+
+#include "gen/sql.h"
 
 static const char *value_of(const struct store_rows *self, size_t row, size_t column)
 {
@@ -46,4 +49,12 @@ void store_query(struct store_link *link, const char *sql, const char *const *pa
                                                  .finish = rows_came,
                                                  .done.rows = done,
                                                  .arg = arg});
+}
+
+void store_read_list(struct store_link *link, enum store_list list, const char *const *account,
+                     store_rows_fn *done, void *arg)
+{
+    const char *sql = list == STORE_LIST_CHARGES ? sql_charge_list : sql_watch;
+
+    store_query(link, sql, account, 1, 0, done, arg);
 }

@@ -362,6 +362,13 @@ void store_forget_announced(struct store_link *link, const struct account_entry 
     submit(link, statement, (void *)done, arg);
 }
 
+void store_read_list(struct store_link *link, enum store_list list, const char *const *account,
+                     store_rows_fn *done, void *arg)
+{
+    (void)link, (void)list, (void)account, (void)done, (void)arg;
+    abort(); /* no client of the simulator asks */
+}
+
 static void submit_postings(struct store_link *link, enum statement_kind kind,
                             struct store_posting *const *postings, size_t count, int64_t commit,
                             store_post_fn *done, void *arg)
