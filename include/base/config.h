@@ -103,6 +103,11 @@ struct config {
         int64_t args;
     } limits;
     struct {
+        int64_t charges, charges_percent; /* of the accounts; the greater of both is the limit */
+        int64_t suspensions, suspensions_percent;
+        int64_t window_ms;
+    } fuses;
+    struct {
         struct config_users users;
     } auth;
     struct {

@@ -20,6 +20,7 @@
 #include "server/worker_thread.h"
 
 struct listener;
+struct tender;
 
 struct worker_thread {
     struct worker worker; /* first: what sessions see of it */
@@ -36,6 +37,7 @@ struct worker_thread {
     struct trust_era era; /* as last seen, for the metrics */
     bool ending;          /* links and engine are being freed: their events mean nothing */
 
+    struct tender *tender; /* of the first worker, else NULL */
     struct listener *listeners[WORKER_LISTENERS_MAX];
     int listener_count;
 

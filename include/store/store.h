@@ -47,6 +47,14 @@ struct store_error {
     char text[STORE_TEXT_MAX];
 };
 
+/* How many charges and suspensions the fuses let pass in a window: the greater of a number and a
+ * share of the accounts. window_ms 0: not said, the schema's own. */
+struct store_fuses {
+    int64_t charges, charges_percent;
+    int64_t suspensions, suspensions_percent;
+    int64_t window_ms;
+};
+
 /* Process-wide settings of a link; strings are copied at creation. */
 struct store_options {
     const char *conninfo;
@@ -57,6 +65,7 @@ struct store_options {
     int connect_timeout_ms;
     int statement_timeout_ms; /* the server's; the link gives up on a silent server 500 ms later */
     int lock_timeout_ms;
+    struct store_fuses fuses;
     bool allow_fsync_off;
     const char *listen; /* the channel to LISTEN on, a constant of ours; NULL: none */
 };

@@ -15,6 +15,11 @@ struct store_options store_options_of(const struct config *config, const char *a
         .connect_timeout_ms = (int)config->store.connect_timeout_ms,
         .statement_timeout_ms = (int)config->store.statement_timeout_ms,
         .lock_timeout_ms = (int)config->store.lock_timeout_ms,
+        .fuses = {.charges = config->fuses.charges,
+                  .charges_percent = config->fuses.charges_percent,
+                  .suspensions = config->fuses.suspensions,
+                  .suspensions_percent = config->fuses.suspensions_percent,
+                  .window_ms = config->fuses.window_ms},
         .allow_fsync_off = config->store.allow_fsync_off,
     };
 }

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "server/listener.h"
 #include "server/session.h"
+#include "server/tender.h"
 #include "server/worker_state.h"
 
 /* What one connection asks all workers for: to close a client, to start counting anew. */
@@ -187,6 +188,9 @@ static void worker_begin_stop(struct worker_thread *self)
         }
         self->listener_count = 0;
         self->worker.stopping = true;
+        if (self->tender != NULL) {
+            tender_stop(self->tender);
+        }
         session_drain_all(&self->worker);
     }
     loop_timer_in_ms(self->stop_timer, 0);
@@ -237,9 +241,13 @@ static void worker_let_go(struct worker_thread *self)
     }
     self->listener_count = 0;
     session_close_all(worker, SESSION_END_SHUTDOWN);
+    if (self->tender != NULL) {
+        tender_stop(self->tender);
+    }
     worker_links_free(self);
     engine_free(worker->engine);
     worker->engine = NULL;
+    tender_free(self->tender);
     event_free(self->end_of_turn);
     event_free(self->engine_timer);
     event_free(self->status_timer);
@@ -353,6 +361,7 @@ struct worker *worker_create(const struct worker_options *options)
     if (worker->group == NULL) {
         abort();
     }
+    self->tender = worker->index == 0 ? tender_create(worker) : NULL;
     return worker;
 }
 

@@ -28,6 +28,7 @@
 /* Room for the settings, and for what prepare_statement() puts around a statement. */
 #define FRAME_BYTES_MAX 2048
 #define WRITER_LOCK_BYTES_MAX 768
+#define FUSES_BYTES_MAX 192
 
 struct statement_row {
     const char *name;
@@ -327,6 +328,20 @@ static int put_writer_lock(const struct store_link *link, char *out, size_t size
                     PQbackendPID(link->conn), id >> 32, id & UINT32_MAX, link->writer_id);
 }
 
+/* What ballast.fuse_limits() reads. */
+static int put_fuses(const struct store_fuses *fuses, char *out, size_t size)
+{
+    if (fuses->window_ms == 0) {
+        return snprintf(out, size, "%s", "");
+    }
+    return snprintf(out, size,
+                    "SET ballast.fuses = 'charges=%" PRId64 ",%" PRId64 " suspensions=%" PRId64
+                    ",%" PRId64 " window=%" PRId64 ".%03d';",
+                    fuses->charges, fuses->charges_percent, fuses->suspensions,
+                    fuses->suspensions_percent, fuses->window_ms / 1000,
+                    (int)(fuses->window_ms % 1000));
+}
+
 /*
  * Made by SET rather than in the start-up packet: a pooler may drop unknown start-up settings
  * without a word. client_min_messages lets the warning through that says that a commit is local
@@ -335,9 +350,12 @@ static int put_writer_lock(const struct store_link *link, char *out, size_t size
 void session_greet(struct store_link *link)
 {
     char *sql = link_scratch(link, FRAME_BYTES_MAX), lock[WRITER_LOCK_BYTES_MAX];
+    char fuses[FUSES_BYTES_MAX];
     int len = put_writer_lock(link, lock, sizeof lock);
 
     assert(len >= 0 && (size_t)len < sizeof lock);
+    len = put_fuses(&link->options.fuses, fuses, sizeof fuses);
+    assert(len >= 0 && (size_t)len < sizeof fuses);
     len = snprintf(sql, FRAME_BYTES_MAX,
                    "SET synchronous_commit = on;"
                    "SET client_min_messages = warning;"
@@ -350,10 +368,10 @@ void session_greet(struct store_link *link)
                    "SET DateStyle = ISO;"
                    "SET TimeZone = UTC;"
                    "SET ballast.lease = '%s';"
-                   "%s"
+                   "%s%s"
                    "SELECT pg_backend_pid()",
                    link->options.statement_timeout_ms, link->options.lock_timeout_ms,
-                   link->options.lease != NULL ? link->options.lease : "", lock);
+                   link->options.lease != NULL ? link->options.lease : "", fuses, lock);
     assert(len >= 0 && len < FRAME_BYTES_MAX);
     link->session_timeout_ms = link->options.statement_timeout_ms;
     request_submit(
