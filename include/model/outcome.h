@@ -29,7 +29,7 @@
     X(NOTEMPTY, "NOTEMPTY", 409, "empty the account first")                                        \
     X(NOTDUE, "NOTDUE", 409, "there is enough: do not charge")                                     \
     X(OPENCHARGE, "OPENCHARGE", 409, "settle the open charge first (CHARGE LIST)")                 \
-    X(SETTLED, "SETTLED", 409, "the first answer holds; look into the processor's")                \
+    X(SETTLED, "SETTLED", 409, "the first answer holds: compare it with the processor's")          \
     X(FUSE, "FUSE", 503, "an operator must look: `ballast fuse`, `ballast incidents`")             \
     X(UNAVAILABLE, "UNAVAILABLE", 503, "try again")                                                \
     X(UNKNOWN, "UNKNOWN", 504, "repeat with the same key until the answer is definite")            \

@@ -65,6 +65,8 @@ extern const struct cli_command cli_jobs[];     /* cli_jobs.c: migrate, rebuild 
 extern const struct cli_command cli_switch[];   /* cli_switch.c: cache, accept-timeline */
 extern const struct cli_command cli_doctor[];
 extern const struct cli_command cli_top[];
+extern const struct cli_command cli_decisions[]; /* cli_decisions.c: fuse, incidents */
+extern const struct cli_command cli_sweep[];
 extern const struct cli_command cli_reconcile[];
 extern const struct cli_command cli_import[];
 
@@ -82,6 +84,13 @@ bool cli_is_coloured(void);
 
 /* Writes the text to standard output and empties the buffer. */
 void cli_print(struct buffer *text);
+
+/* Who runs this, for the record: "user@host". */
+#define CLI_OPERATOR_ROOM 128
+const char *cli_operator(char out[CLI_OPERATOR_ROOM]);
+
+/* The exit code for an error of the daemon: the word that it begins with. */
+enum cli_exit cli_reply_exit(const char *error);
 
 /* The exit code for how a job ended. */
 enum cli_exit cli_job_exit(enum job_result result);

@@ -14,7 +14,8 @@
 #define NAME_COLUMN 16
 
 static const struct cli_command *const lists[] = {
-    cli_jobs, cli_requests, cli_look, cli_top, cli_doctor, cli_import, cli_reconcile, cli_switch,
+    cli_jobs,   cli_requests,  cli_look,   cli_top,       cli_doctor,
+    cli_import, cli_reconcile, cli_switch, cli_decisions, cli_sweep,
 };
 #define LIST_COUNT (sizeof lists / sizeof lists[0])
 

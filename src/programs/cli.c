@@ -1,6 +1,7 @@
 /* What the subcommands share. See the header. */
 #include "programs/cli.h"
 
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,4 +126,14 @@ struct job *cli_job_open(const struct cli *cli, const char *name, enum job_store
         return NULL;
     }
     return job;
+}
+
+const char *cli_operator(char out[CLI_OPERATOR_ROOM])
+{
+    const struct passwd *user = getpwuid(getuid());
+    char host[64] = "";
+
+    gethostname(host, sizeof host - 1);
+    snprintf(out, CLI_OPERATOR_ROOM, "%.40s@%s", user != NULL ? user->pw_name : "?", host);
+    return out;
 }

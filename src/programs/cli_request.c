@@ -26,19 +26,24 @@ static const struct {
     {"NOPERM", CLI_CONFIG}, {"WRONGPASS", CLI_CONFIG},
 };
 
-static enum cli_exit fail_reply(const struct cli *cli, const char *text)
+enum cli_exit cli_reply_exit(const char *error)
 {
-    size_t len = strcspn(text, " ");
-    enum cli_exit status = CLI_FAILED;
-    char code[32];
+    size_t len = strcspn(error, " ");
 
-    snprintf(code, sizeof code, "%.*s", (int)len, text);
     for (size_t i = 0; i < sizeof error_exits / sizeof error_exits[0]; i++) {
-        if (strcmp(error_exits[i].code, code) == 0) {
-            status = error_exits[i].status;
+        if (strlen(error_exits[i].code) == len && memcmp(error_exits[i].code, error, len) == 0) {
+            return error_exits[i].status;
         }
     }
-    return cli_fail_code(cli, status, code, text);
+    return CLI_FAILED;
+}
+
+static enum cli_exit fail_reply(const struct cli *cli, const char *text)
+{
+    char code[32];
+
+    snprintf(code, sizeof code, "%.*s", (int)strcspn(text, " "), text);
+    return cli_fail_code(cli, cli_reply_exit(text), code, text);
 }
 
 /* --- showing ----------------------------------------------------------------------------------*/
@@ -238,6 +243,57 @@ static enum cli_exit run_request(struct cli *cli)
     return status;
 }
 
+/* --- canspend ---------------------------------------------------------------------------------*/
+
+static void show_canspend(const struct cli *cli, const redisReply *reply, struct buffer *out)
+{
+    static const char *const names[] = {"answer", "reason", "available", "version", "source"};
+    const size_t count = sizeof names / sizeof names[0];
+    struct json json;
+    char room[32];
+
+    if (cli->json) {
+        json_begin(&json, out);
+    }
+    for (size_t i = 0; i < count && i < reply->elements; i++) {
+        const redisReply *value = reply->element[i];
+        if (!cli->json) {
+            buffer_printf(out, "%-14s %s\n", names[i], value_text(value, room));
+        } else if (value->type == REDIS_REPLY_STRING) {
+            json_text_n(&json, names[i], value->str, value->len);
+        } else {
+            json_raw(&json, names[i], NULL);
+        }
+    }
+    if (cli->json) {
+        json_end(&json);
+    }
+}
+
+static enum cli_exit run_canspend(struct cli *cli)
+{
+    enum cli_exit status = CLI_DONE;
+    struct buffer out = BUFFER_EMPTY;
+    struct client client;
+
+    if (!connect_client(cli, &client, &status)) {
+        return status;
+    }
+    append_words(&client, cli->command->name, cli->words.items, cli->words.count);
+    redisReply *reply = next_reply(cli, &client, &status);
+    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0) {
+        const char *answer = reply->element[0]->str;
+        status = strcmp(answer, "ALLOW") == 0  ? CLI_DONE
+                 : strcmp(answer, "DENY") == 0 ? CLI_FAILED
+                                               : CLI_LATER;
+        show_canspend(cli, reply, &out);
+        cli_print(&out);
+    }
+    freeReplyObject(reply);
+    client_close(&client);
+    return status;
+}
+
 /* --- get --------------------------------------------------------------------------------------*/
 
 static const char *field(const redisReply *map, const char *name, char room[32])
@@ -376,6 +432,33 @@ const struct cli_command cli_requests[] = {
             "Moves up to 100 amounts, all or none"),
     REQUEST("reverse", "TRANSFER KEY key [AMOUNT n]", 3, 5,
             "Gives back a transfer, in part or whole"),
+    REQUEST("hold", "ACCOUNT AMOUNT KEY key [TTL seconds]", 4, 6,
+            "Sets an amount aside for a while (a week)"),
+    REQUEST("capture", "HOLD [AMOUNT] KEY key [TO @system]", 3, 6,
+            "Moves what a hold holds, or less; the rest is free again"),
+    REQUEST("release", "HOLD KEY key", 3, 3, "Ends a hold: what it held is free again"),
+    {.name = "canspend",
+     .synopsis = "ACCOUNT AMOUNT",
+     .words_min = 2,
+     .words_max = 2,
+     .summary = "Whether an account may spend an amount",
+     .run = run_canspend,
+     .details = "ALLOW (exit 0), DENY (exit 1), which only the store says and which is recorded, "
+                "or UNKNOWN\n(exit 75): the store cannot be asked; decide nothing against the "
+                "account.\n"},
+    {.name = "charge",
+     .synopsis = "begin ACCOUNT AMOUNT KEY key [THRESHOLD n] | settle CHARGE "
+                 "succeeded|failed|unknown KEY key | list [ACCOUNT]",
+     .words_min = 1,
+     .words_max = 7,
+     .summary = "Begins, settles and lists charges of cards",
+     .run = run_request,
+     .details = "A charge is begun before anyone calls the processor, if the account is below the\n"
+                "threshold (0) and has no other one open, and settled once the processor has\n"
+                "answered; succeeded credits the account, once.\n"},
+    REQUEST("suspend", "ACCOUNT KEY key [IFBELOW]", 3, 4,
+            "Lets an account take credits and no debits"),
+    REQUEST("resume", "ACCOUNT KEY key", 3, 3, "Ends the suspension of an account"),
     REQUEST("setfloor", "ACCOUNT N KEY key", 4, 4, "Sets the lowest available balance"),
     REQUEST("close", "ACCOUNT KEY key", 3, 3, "Closes an empty account for good"),
     {.name = NULL},

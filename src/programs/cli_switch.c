@@ -1,5 +1,4 @@
 /* Subcommands that an operator decides with: cache off|on, accept-timeline. */
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,11 +13,9 @@
 /* Who did it, for the record in the era row. */
 static void note_of(char *out, size_t size, const char *what)
 {
-    const struct passwd *user = getpwuid(getuid());
-    char host[64] = "";
+    char by[CLI_OPERATOR_ROOM];
 
-    gethostname(host, sizeof host - 1);
-    snprintf(out, size, "%s by %s@%s", what, user != NULL ? user->pw_name : "?", host);
+    snprintf(out, size, "%s by %s", what, cli_operator(by));
 }
 
 /* --- cache off|on -----------------------------------------------------------------------------*/

@@ -58,6 +58,10 @@ void command_charge_list(struct call *call)
 {
     struct account_id id = {.len = 0};
 
+    if (call->count > 3) {
+        call_error(call, "ERR", "syntax error: CHARGE LIST [account]");
+        return;
+    }
     if (call->count > 2 &&
         (!word_account(call, &call->args[2], &id) || query_refuses_system(call, &id))) {
         return;

@@ -160,3 +160,68 @@ class Case(harness.BooksCase):
 
     def assert_bulk(self, reply, text):
         self.assertEqual((type(reply), reply), (str, text))
+
+
+class MutationCase(Case):
+    """Mutations, and what their replies must be like."""
+
+    FLAGS = {"duplicate", "created", "changed"}
+
+    def open(self, account, balance=0, asset="USD/2", floor=0):
+        reply = self.three.ask("OPEN", account, asset, "FLOOR", floor)
+        self.assertIsInstance(reply, dict, reply)
+        if balance:
+            self.done("CREDIT", account, balance, "KEY", f"{account}/open")
+
+    def done(self, *words):
+        """The reply, a map, of what must not be refused; the flat form of RESP2 must say the same
+        when the mutation is repeated."""
+        reply = self.three.ask(*words)
+        self.assertIsInstance(reply, dict, words + (reply,))
+        for name, value in reply.items():
+            self.assertIs(type(value), int if name in self.FLAGS else str, (name, value))
+        flat = self.connection.ask(*words)
+        self.assertIsInstance(flat, list, flat)
+        self.assertEqual(flat[0::2], list(reply))
+        again = harness.record(flat)
+        if "duplicate" in reply:
+            self.assertEqual(again, {**reply, "duplicate": 1})
+        return reply
+
+    def refused(self, code, *words, parts=(), applied="nothing was applied"):
+        """Refused, saying so; and again in the same way: a refusal is not remembered."""
+        for connection in (self.three, self.connection):
+            reply = connection.ask(*words)
+            self.assert_failure(reply, code, applied, *parts)
+            # What happened; whether it was applied; where there is a choice, what to do.
+            happened = reply.partition(" ")[2].partition(";")[0]
+            self.assertGreater(len(happened), 5, reply)
+            if code != "ERR":
+                self.assertEqual(reply.count(";"), 2, reply)
+        return reply
+
+    def version(self, account):
+        return int(self.three.ask("BALANCE", account, "FRESH")["version"])
+
+    def state(self, account):
+        reply = self.three.ask("BALANCE", account, "FRESH")
+        return reply["balance"], reply["version"]
+
+    def at_once(self, commands):
+        """The replies to commands that are sent at the same time, each over its own connection."""
+        commands = list(commands)
+        connections = [self.connect() for _ in commands]
+        replies = [None] * len(commands)
+        barrier = threading.Barrier(len(commands))
+
+        def ask(number):
+            barrier.wait()
+            replies[number] = connections[number].ask(*commands[number])
+        threads = [threading.Thread(target=ask, args=(n,)) for n in range(len(commands))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for connection in connections:
+            connection.close()
+        return replies

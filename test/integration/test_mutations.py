@@ -13,7 +13,6 @@ MOVE = ["transfer", "account", "balance", "available", "version", "duplicate"]
 TRANSFER = MOVE + ["to", "to_balance", "to_available", "to_version"]
 OPEN = ["account", "asset", "floor", "version", "created"]
 SETTING = ["account", "status", "floor", "available", "version", "changed", "duplicate"]
-FLAGS = {"duplicate", "created", "changed"}
 
 BAD_AMOUNTS = ["0", "-1", "+1", "1.0", "1e3", "0x10", "01", "", " ", " 1", "1 ", "1\n", "1,000",
                "1_000", "one", "nan", "inf", "\u0661", "1\0", str(2**63), str(2**64 + 1), "9" * 400]
@@ -31,47 +30,7 @@ BAD_MEMOS = [b"\xff", b"\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80"
 GOOD_MEMOS = ["", "plain", "two words", "žluťoučký kůň \U0001f40e", "x" * 256, "'\"\\", "\n\t\x01"]
 
 
-class Mutations(resp.Case):
-    def open(self, account, balance=0, asset="USD/2", floor=0):
-        reply = self.three.ask("OPEN", account, asset, "FLOOR", floor)
-        self.assertIsInstance(reply, dict, reply)
-        if balance:
-            self.done("CREDIT", account, balance, "KEY", f"{account}/open")
-
-    def done(self, *words):
-        """The reply, a map, of what must not be refused; the flat form of RESP2 must say the same
-        when the mutation is repeated."""
-        reply = self.three.ask(*words)
-        self.assertIsInstance(reply, dict, words + (reply,))
-        for name, value in reply.items():
-            self.assertIs(type(value), int if name in FLAGS else str, (name, value))
-        flat = self.connection.ask(*words)
-        self.assertIsInstance(flat, list, flat)
-        self.assertEqual(flat[0::2], list(reply))
-        again = harness.record(flat)
-        if "duplicate" in reply:
-            self.assertEqual(again, {**reply, "duplicate": 1})
-        return reply
-
-    def refused(self, code, *words, parts=(), applied="nothing was applied"):
-        """Refused, saying so; and again in the same way: a refusal is not remembered."""
-        for connection in (self.three, self.connection):
-            reply = connection.ask(*words)
-            self.assert_failure(reply, code, applied, *parts)
-            # What happened; whether it was applied; where there is a choice, what to do.
-            happened = reply.partition(" ")[2].partition(";")[0]
-            self.assertGreater(len(happened), 5, reply)
-            if code != "ERR":
-                self.assertEqual(reply.count(";"), 2, reply)
-        return reply
-
-    def version(self, account):
-        return int(self.three.ask("BALANCE", account, "FRESH")["version"])
-
-    def state(self, account):
-        reply = self.three.ask("BALANCE", account, "FRESH")
-        return reply["balance"], reply["version"]
-
+class Mutations(resp.MutationCase):
     # --- replies ---
 
     def test_open(self):

@@ -116,6 +116,25 @@ START_TEST(status_names_go_both_ways)
 }
 END_TEST
 
+START_TEST(spending_stops_at_the_floor)
+{
+    struct account_state state = {.version = 1, .balance = 100, .held = 30, .floor = -10};
+
+    ck_assert(account_can_spend(&state, 80));
+    ck_assert(!account_can_spend(&state, 81));
+    ck_assert(!account_can_spend(&state, INT64_MAX));
+    state.status = ACCOUNT_SUSPENDED;
+    ck_assert(!account_can_spend(&state, 1));
+    state = (struct account_state){.version = 1, .balance = INT64_MAX, .floor = INT64_MIN};
+    ck_assert(account_can_spend(&state, INT64_MAX));
+    state.balance = INT64_MIN;
+    ck_assert(!account_can_spend(&state, 1));
+    state = (struct account_state){.version = 0, .balance = 5};
+    ck_assert(!account_can_spend(&state, 1));
+}
+END_TEST
+
 UNIT_MAIN("account", ids_are_1_to_64_allowed_bytes, every_byte_is_judged,
           system_accounts_have_an_at_in_front, equality_and_hash_agree, assets_are_code_and_scale,
-          available_saturates_at_the_low_end, status_names_go_both_ways)
+          available_saturates_at_the_low_end, status_names_go_both_ways,
+          spending_stops_at_the_floor)

@@ -167,6 +167,65 @@ START_TEST(what_each_kind_needs)
 }
 END_TEST
 
+/* With everything that a kind needs it is right, and without any one thing of it wrong. */
+static void check_needs(struct mutation m, bool needs_account, bool needs_key, bool needs_amount,
+                        bool needs_target)
+{
+    struct mutation without;
+
+    ck_assert_ptr_null(mutation_check(&m));
+    without = m;
+    without.account.len = 0;
+    ck_assert_int_eq(mutation_check(&without) != NULL, needs_account);
+    without = m;
+    without.key_len = 0;
+    ck_assert_int_eq(mutation_check(&without) != NULL, needs_key);
+    without = m;
+    without.has_amount = false;
+    ck_assert_int_eq(mutation_check(&without) != NULL, needs_amount);
+    without = m;
+    without.target = 0;
+    ck_assert_int_eq(mutation_check(&without) != NULL, needs_target);
+}
+
+START_TEST(what_holds_and_decisions_need)
+{
+    struct mutation m = credit();
+
+    m.target = 7;
+    m.kind = MUTATION_HOLD;
+    check_needs(m, true, true, true, false);
+    m.ttl_s = MUTATION_TTL_MAX;
+    ck_assert_ptr_null(mutation_check(&m));
+    m.ttl_s++;
+    ck_assert_ptr_nonnull(mutation_check(&m));
+    m.ttl_s = 0;
+    m.kind = MUTATION_CAPTURE;
+    check_needs(m, false, true, false, true);
+    m.amount = 0;
+    ck_assert_ptr_nonnull(mutation_check(&m));
+    m.amount = 5;
+    m.peer = id("bob");
+    ck_assert_ptr_nonnull(mutation_check(&m));
+    m.kind = MUTATION_RELEASE;
+    check_needs(m, false, true, false, true);
+    m.kind = MUTATION_SUSPEND;
+    check_needs(m, true, true, false, false);
+    m.kind = MUTATION_RESUME;
+    check_needs(m, true, true, false, false);
+    m.kind = MUTATION_CHARGE;
+    check_needs(m, true, true, true, false);
+    m.kind = MUTATION_SETTLE;
+    check_needs(m, false, true, false, true);
+    m.kind = MUTATION_CANSPEND;
+    check_needs(m, true, false, true, false);
+    m.kind = MUTATION_EXPIRE;
+    check_needs(m, false, false, true, false);
+    m.amount = MUTATION_EXPIRE_MAX + 1;
+    ck_assert_ptr_nonnull(mutation_check(&m));
+}
+END_TEST
+
 START_TEST(outcomes_go_both_ways)
 {
     for (int i = 0; i < OUTCOME_COUNT; i++) {
@@ -183,4 +242,4 @@ END_TEST
 UNIT_MAIN("mutation", amounts_are_positive_integers_of_64_bits, floors_are_any_integers_of_64_bits,
           keys_are_printable_without_space, memos_are_utf8_without_nul,
           a_movement_needs_both_sides_right, legs_are_checked_one_by_one, what_each_kind_needs,
-          outcomes_go_both_ways)
+          what_holds_and_decisions_need, outcomes_go_both_ways)

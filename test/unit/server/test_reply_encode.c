@@ -87,8 +87,10 @@ END_TEST
 
 static const char *mutation_shown(enum mutation_kind kind, const struct mutation_result *result)
 {
+    const struct mutation m = {
+        .kind = kind, .amount = 500, .target = 8, .settlement = SETTLED_UNKNOWN};
     struct resp_writer out = writer(3);
-    encode_mutation(&out, kind, result);
+    encode_mutation(&out, &m, result);
     return shown();
 }
 
@@ -123,6 +125,37 @@ START_TEST(settings)
     ck_assert_str_eq(mutation_shown(MUTATION_CLOSE, &result),
                      "%7 $7 account $5 alice $6 status $6 closed $5 floor $2 -5 $9 available $2 90 "
                      "$7 version $1 3 $7 changed :1 $9 duplicate :0 ");
+}
+END_TEST
+
+START_TEST(holds_and_charges)
+{
+    struct mutation_result result = {.transfer = 7, .account = entry("alice", 100, 3)};
+    strcpy(result.detail, "2024-05-01T12:00:00.000000Z");
+    ck_assert_str_eq(mutation_shown(MUTATION_HOLD, &result),
+                     "%7 $4 hold $1 7 $7 account $5 alice $7 balance $3 100 $9 available $2 90 "
+                     "$7 version $1 3 $7 expires $27 2024-05-01T12:00:00.000000Z "
+                     "$9 duplicate :0 ");
+    ck_assert_str_eq(mutation_shown(MUTATION_RELEASE, &result),
+                     "%6 $4 hold $1 8 $7 account $5 alice $7 balance $3 100 $9 available $2 90 "
+                     "$7 version $1 3 $9 duplicate :0 ");
+    ck_assert_str_eq(mutation_shown(MUTATION_CHARGE, &result),
+                     "%6 $6 charge $1 7 $7 account $5 alice $6 amount $3 500 $5 state $5 begun "
+                     "$7 version $1 3 $9 duplicate :0 ");
+    ck_assert_str_eq(mutation_shown(MUTATION_SETTLE, &result),
+                     "%7 $6 charge $1 8 $5 state $7 unknown $7 account $5 alice "
+                     "$7 balance $3 100 $9 available $2 90 $7 version $1 3 $9 duplicate :0 ");
+}
+END_TEST
+
+START_TEST(open_charges_are_maps)
+{
+    const char *cells[] = {"7", "alice", "500", "begun", "2024-05-01T12:00:00.000000Z"};
+    struct query_item item = {.kind = QUERY_CHARGES, .cells = cells, .rows = 1, .columns = 5};
+    struct resp_writer out = writer(3);
+    encode_charges(&out, &item);
+    ck_assert_str_eq(shown(), "*1 %5 $6 charge $1 7 $7 account $5 alice $6 amount $3 500 "
+                              "$5 state $5 begun $5 begun $27 2024-05-01T12:00:00.000000Z ");
 }
 END_TEST
 
@@ -165,5 +198,6 @@ START_TEST(every_refusal_says_what_why_and_what_next)
 END_TEST
 
 UNIT_MAIN("reply_encode", balance_is_a_map_of_eleven, absence_is_never_shown_from_a_stale_value,
-          a_stale_value_needs_consent, movements, settings, history_shows_a_missing_memo_as_nil,
+          a_stale_value_needs_consent, movements, settings, holds_and_charges,
+          open_charges_are_maps, history_shows_a_missing_memo_as_nil,
           every_refusal_says_what_why_and_what_next)
