@@ -62,16 +62,30 @@ CREATE FUNCTION ballast.moment(at timestamptz) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $$ SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
 
--- Accounts with holds whose time is up, those that wait longest first.
-CREATE FUNCTION ballast.accounts_due(p_holds bigint) RETURNS SETOF text
-LANGUAGE sql STABLE
+-- Accounts with holds whose time is up, those that wait longest first. An account that somebody has
+-- locked is left for later, so that nobody's batch waits for it. Holds no lock afterwards: those
+-- that show which accounts are free go with the block that is rolled back.
+CREATE FUNCTION ballast.accounts_due(p_holds bigint) RETURNS text[]
+LANGUAGE plpgsql
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 AS $$
-    SELECT DISTINCT h.account_id
-      FROM (SELECT d.account_id FROM ballast.hold AS d
-             WHERE d.state = 'held' AND d.expires <= clock_timestamp()
-             ORDER BY d.expires LIMIT p_holds) AS h
+DECLARE
+    v_free text[];
+BEGIN
+    v_free := ARRAY(
+        SELECT a.account_id
+          FROM ballast.account AS a
+         WHERE a.account_id = ANY (ARRAY(
+                   SELECT DISTINCT h.account_id
+                     FROM (SELECT d.account_id FROM ballast.hold AS d
+                            WHERE d.state = 'held' AND d.expires <= clock_timestamp()
+                            ORDER BY d.expires LIMIT p_holds) AS h))
+           FOR NO KEY UPDATE SKIP LOCKED);
+    RAISE EXCEPTION 'only to look' USING ERRCODE = 'triggered_action_exception';
+EXCEPTION WHEN triggered_action_exception THEN
+    RETURN v_free;
+END
 $$;
 
 -- Posts the expiries that are due on these accounts; returns the accounts on which there were some.

@@ -142,21 +142,31 @@ AS $$
          WHERE l.daemon = p_daemon), 'no lease')
 $$;
 
--- One decision a place in the arrays.
-CREATE FUNCTION ballast.note_decisions(
-    p_kind text[], p_account text[], p_key text[], p_amount bigint[], p_charge bigint[],
-    p_balance bigint[], p_held bigint[], p_floor bigint[], p_status text[], p_version bigint[],
-    p_detail text[])
-RETURNS void
+-- A decision as post_in_order() has it.
+CREATE TYPE ballast.decided AS (
+    kind text,
+    account_id text,
+    key text,
+    amount bigint,
+    charge bigint,
+    balance bigint,
+    held bigint,
+    floor bigint,
+    status text,
+    version bigint,
+    detail text
+);
+
+CREATE FUNCTION ballast.note_decisions(p_decided ballast.decided[]) RETURNS void
 LANGUAGE sql
 AS $$
     INSERT INTO ballast.decision (kind, account_id, key, amount, charge, balance, held, floor,
                                   status, version, detail, daemon, era, era_state, health)
-    SELECT p_kind[n], p_account[n], p_key[n], p_amount[n], p_charge[n], p_balance[n], p_held[n],
-           p_floor[n], p_status[n], p_version[n], p_detail[n], d.daemon, e.id, e.state, d.health
-      FROM generate_subscripts(p_kind, 1) AS n, ballast.era AS e,
-           (SELECT x AS daemon, ballast.health_of(x) AS health FROM ballast.decider() AS x) AS d
-     ORDER BY n
+    SELECT x.kind, x.account_id, x.key, x.amount, x.charge, x.balance, x.held, x.floor, x.status,
+           x.version, x.detail, d.daemon, e.id, e.state, d.health
+      FROM unnest(p_decided) WITH ORDINALITY AS x, ballast.era AS e,
+           (SELECT y AS daemon, ballast.health_of(y) AS health FROM ballast.decider() AS y) AS d
+     ORDER BY x.ordinality
 $$;
 
 GRANT SELECT ON ballast.charge, ballast.decision TO ballast_daemon, ballast_auditor;

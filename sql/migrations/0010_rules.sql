@@ -1,13 +1,129 @@
--- The rules for operations on one account, as functions of what was loaded of it under its lock.
--- post_in_order() asks them; none reads a row but target_of().
+-- What post_in_order() asks: where the money of a batch goes, what keys have done before, and the
+-- rules for operations on one account, as functions of what was loaded under its lock.
 --
--- A refusal is a text: the outcome's code, a space, and what the store saw; NULL: it may be done.
+-- An objection is a text: the outcome's code, a space, and what the store saw; NULL: it may be done.
 
 SET LOCAL ROLE ballast_owner;
 
+-- The legs of a batch, in order, by the row of its arrays. A reverse has those of its target with the
+-- sides exchanged, the last one first; moved is what that leg moved. An operation that moves nothing
+-- has one leg, which names its account as the payer.
+CREATE FUNCTION ballast.legs(p_kind text[], p_account text[], p_peer text[], p_amount bigint[],
+                             p_target bigint[])
+RETURNS TABLE (i integer, leg smallint, kind text, moved bigint, amount bigint, payer text,
+               payee text)
+LANGUAGE sql STABLE
+AS $$
+    SELECT n.i, g.leg, g.kind, g.amount,
+           CASE p_kind[n.i] WHEN 'capture' THEN coalesce(p_amount[n.i], b.amount)
+                            WHEN 'settle' THEN b.amount
+                            ELSE p_amount[n.i] END,
+           CASE p_kind[n.i] WHEN 'credit' THEN p_peer[n.i]
+                            WHEN 'reverse' THEN g.to_account
+                            WHEN 'settle' THEN '@world'
+                            WHEN 'capture' THEN b.account_id
+                            WHEN 'release' THEN b.account_id
+                            ELSE p_account[n.i] END,
+           CASE p_kind[n.i] WHEN 'credit' THEN p_account[n.i]
+                            WHEN 'reverse' THEN g.from_account
+                            WHEN 'settle' THEN b.account_id
+                            ELSE p_peer[n.i] END
+      FROM generate_subscripts(p_kind, 1) AS n (i)
+      LEFT JOIN LATERAL (SELECT h.account_id, h.amount
+                           FROM ballast.hold AS h
+                          WHERE p_kind[n.i] IN ('capture', 'release') AND h.hold = p_target[n.i]
+                         UNION ALL
+                         SELECT c.account_id, c.amount
+                           FROM ballast.charge AS c
+                          WHERE p_kind[n.i] = 'settle' AND c.charge = p_target[n.i]
+                         OFFSET 0) AS b ON true
+      LEFT JOIN LATERAL (SELECT j.leg, j.kind, j.amount, j.from_account, j.to_account
+                           FROM ballast.transfer AS j
+                          WHERE p_kind[n.i] = 'reverse' AND j.transfer = p_target[n.i]
+                         OFFSET 0) AS g ON true
+     ORDER BY n.i, g.leg DESC
+$$;
+
+-- The operations of a batch, in order: their first and last leg, what is wrong with their words, and
+-- the first sound operation of the batch with the same key. l_* as in post_in_order().
+CREATE FUNCTION ballast.operations(l_op integer[], l_row integer[], l_error text[], l_words text[],
+                                   l_target_kind text[], p_kind text[], p_key text[])
+RETURNS TABLE (op integer, kind text, key text, "row" integer, leg integer, last_leg integer,
+               error text, words text, key_at integer, multi boolean)
+LANGUAGE sql STABLE
+AS $$
+    SELECT l_op[z.leg], p_kind[z.row], p_key[z.row], z.row, z.leg, z.last_leg, z.error,
+           CASE WHEN z.leg < z.last_leg AND p_kind[z.row] = 'mtransfer'
+                THEN (SELECT string_agg(l_words[n], E'\n' ORDER BY n)
+                        FROM generate_series(z.leg, z.last_leg) AS n)
+                ELSE l_words[z.leg] END,
+           CASE WHEN z.error IS NULL AND p_key[z.row] IS NOT NULL
+                THEN first_value(z.o) OVER (PARTITION BY p_key[z.row], z.error IS NULL
+                                            ORDER BY z.o) END,
+           p_kind[z.row] = 'mtransfer' OR coalesce(l_target_kind[z.leg] = 'mtransfer', false)
+      FROM (SELECT y.o, y.leg, y.last_leg, l_row[y.leg] AS row,
+                   CASE WHEN y.leg = y.last_leg THEN l_error[y.leg]
+                        ELSE (SELECT min(l_error[n])
+                                FROM generate_series(y.leg, y.last_leg) AS n) END AS error
+              FROM (SELECT n AS leg, (row_number() OVER (ORDER BY n))::integer AS o,
+                           lead(n, 1, cardinality(l_op) + 1) OVER (ORDER BY n) - 1 AS last_leg
+                      FROM generate_subscripts(l_op, 1) AS n
+                     WHERE n = 1 OR l_op[n] <> l_op[n - 1]) AS y) AS z
+     ORDER BY z.o
+$$;
+
+-- What is left to reverse of the leg that each leg is the reverse of, kept at the place of its first
+-- use in the batch.
+CREATE FUNCTION ballast.left_to_reverse(p_transfer bigint[], p_leg smallint[], p_moved bigint[])
+RETURNS TABLE (amount bigint, left_at integer)
+LANGUAGE sql STABLE
+AS $$
+    SELECT p_moved[n] - coalesce((SELECT v.amount FROM ballast.reversal AS v
+                                   WHERE v.transfer = p_transfer[n] AND v.leg = p_leg[n]), 0),
+           first_value(n) OVER (PARTITION BY p_transfer[n], p_leg[n] ORDER BY n)
+      FROM generate_subscripts(p_transfer, 1) AS n
+     ORDER BY n
+$$;
+
+-- What a key has done, where it has done something: the transfer or what it made, the account and
+-- version, and whether that version is its own.
+CREATE FUNCTION ballast.key_owner(p_key text)
+RETURNS TABLE (fingerprint bigint, transfer bigint, made bigint, account_id text, version bigint,
+               changed boolean)
+LANGUAGE sql STABLE
+AS $$
+    SELECT m.fingerprint, m.transfer, m.made, coalesce(m.account_id, b.account_id),
+           coalesce(m.version, b.version),
+           EXISTS (SELECT FROM ballast.account_event AS e
+                    WHERE e.account_id = m.account_id AND e.version = m.version AND e.key = m.key)
+      FROM ballast.mutation AS m
+      LEFT JOIN LATERAL (SELECT h.account_id, h.version FROM ballast.hold AS h
+                          WHERE m.kind = 'hold' AND h.hold = m.made
+                         UNION ALL
+                         SELECT c.account_id, c.version FROM ballast.charge AS c
+                          WHERE m.kind = 'charge' AND c.charge = m.made
+                         OFFSET 0) AS b ON true
+     WHERE m.key = ANY (ARRAY[p_key])
+$$;
+
+-- An account as one of its versions left it; floor and status are of events alone.
+CREATE FUNCTION ballast.state_at(p_account text, p_version bigint)
+RETURNS TABLE (balance bigint, held bigint, floor bigint, status text)
+LANGUAGE sql STABLE
+AS $$
+    SELECT e.balance, e.held, e.floor, e.status FROM ballast.account_event AS e
+     WHERE e.account_id = p_account AND e.version = p_version
+    UNION ALL
+    SELECT x.from_balance, x.from_held, NULL, NULL FROM ballast.transfer AS x
+     WHERE x.from_account = p_account AND x.from_version = p_version
+    UNION ALL
+    SELECT x.to_balance, x.to_held, NULL, NULL FROM ballast.transfer AS x
+     WHERE x.to_account = p_account AND x.to_version = p_version
+$$;
+
 -- What is wrong with an operation that moves nothing. target: a charge's threshold; charge: the
 -- intent that the account has open.
-CREATE FUNCTION ballast.refusal(kind text, account text, version bigint, status text,
+CREATE FUNCTION ballast.objection(kind text, account text, version bigint, status text,
                                 balance bigint, held bigint, floor bigint, amount bigint,
                                 target bigint, charge bigint) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -56,7 +172,7 @@ $$;
 
 -- Why the fuse of charges (1) or suspensions (2) lets an operation not pass; blows it where this is
 -- the first one that it stops.
-CREATE FUNCTION ballast.fuse_refusal(fuse integer, is_first boolean) RETURNS text
+CREATE FUNCTION ballast.fuse_objection(fuse integer, is_first boolean) RETURNS text
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -69,21 +185,41 @@ BEGIN
 END
 $$;
 
--- The hold or charge that an operation is about, under the lock of its account. version: that of
--- the account when the charge was settled.
-CREATE FUNCTION ballast.target_of(kind text, target bigint,
-                                  OUT state text, OUT amount bigint, OUT version bigint)
+-- The holds and charges that operations are about, under the locks of their accounts: one row an
+-- operation. at: the first operation that is about the same one, NULL where it is about none;
+-- version: that of the account when the charge was settled.
+CREATE FUNCTION ballast.targets(p_kind text[], p_target bigint[])
+RETURNS TABLE (at integer, state text, amount bigint, version bigint)
 LANGUAGE sql STABLE
 AS $$
-    SELECT h.state, h.amount, NULL::bigint FROM ballast.hold AS h
-     WHERE kind IN ('capture', 'release') AND h.hold = target
-    UNION ALL
-    SELECT c.state, c.amount, c.settled_version FROM ballast.charge AS c
-     WHERE kind = 'settle' AND c.charge = target
+    SELECT CASE WHEN p_kind[n] IN ('capture', 'release', 'settle')
+                THEN first_value(n) OVER (PARTITION BY p_kind[n] = 'settle',
+                                                       p_kind[n] IN ('capture', 'release'),
+                                                       p_target[n] ORDER BY n) END,
+           b.state, b.amount, b.version
+      FROM generate_subscripts(p_kind, 1) AS n
+      LEFT JOIN LATERAL (SELECT h.state, h.amount, NULL::bigint AS version
+                           FROM ballast.hold AS h
+                          WHERE p_kind[n] IN ('capture', 'release') AND h.hold = p_target[n]
+                         UNION ALL
+                         SELECT c.state, c.amount, c.settled_version
+                           FROM ballast.charge AS c
+                          WHERE p_kind[n] = 'settle' AND c.charge = p_target[n]
+                         OFFSET 0) AS b ON true
+     ORDER BY n
+$$;
+
+-- The intent that each account has open, NULL for none; under their locks.
+CREATE FUNCTION ballast.open_charges(p_accounts text[]) RETURNS bigint[]
+LANGUAGE sql STABLE
+AS $$
+    SELECT ARRAY(SELECT (SELECT c.charge FROM ballast.charge AS c
+                          WHERE c.account_id = p_accounts[n] AND c.state IN ('begun', 'unknown'))
+                   FROM generate_subscripts(p_accounts, 1) AS n ORDER BY n)
 $$;
 
 -- What is wrong with what a hold or charge is asked to become.
-CREATE FUNCTION ballast.target_refusal(kind text, target bigint, state text, words text,
+CREATE FUNCTION ballast.target_objection(kind text, target bigint, state text, words text,
                                        amount bigint, held bigint) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $$
