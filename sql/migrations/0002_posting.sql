@@ -1,16 +1,17 @@
 -- Posting: the only way in which money moves.
 --
--- ballast.post_batch() takes an array of mutations and gives each its own outcome. Two statements
+-- ballast.post_batch() takes an array of mutations and gives each its own outcome. Three statements
 -- do the work:
 --
 --   that of post_batch itself  takes batches of nothing but credits and debits with different
 --                  keys: set-based, no lock pass. The accounts on which something is refused, and
---                  the keys that were used before, it leaves to the next.
+--                  the keys that were used before, it leaves to the last.
+--   that of post_holds  the same for batches of nothing but holds (0012_post_holds.sql).
 --   post_in_order  everything else: reserves the keys, locks and loads the accounts, plays the
 --                  batch in memory one operation after the other, and writes the result at once.
 --                  It stands in 0011_post_in_order.sql, and what it asks in 0010_rules.sql.
 --
--- Both give exactly what posting the operations one by one, in array order, would give.
+-- All give exactly what posting the operations one by one, in array order, would give.
 --
 -- Locks, in this order, each step sorted, so that two batches cannot deadlock: keys (by inserting
 -- them into mutation), accounts that are being opened (by inserting them), accounts (by updating

@@ -102,6 +102,11 @@ BEGIN
     IF p_forget IS NOT NULL THEN
         DELETE FROM ballast.refusal WHERE commit_number = p_forget;
     END IF;
+    IF 'hold' = ALL (p_kind) THEN
+        RETURN QUERY SELECT * FROM ballast.post_holds(p_commit, p_kind, p_key, p_account, p_peer,
+                                                      p_asset, p_amount, p_target, p_memo, p_op);
+        RETURN;
+    END IF;
     SELECT count(DISTINCT p_key[i]) = count(*) AND sum(p_amount[i]) < 4611686018427387904
            AND bool_and(p_kind[i] IN ('credit', 'debit')
                         AND ballast.words_error(p_kind[i], p_key[i], p_account[i], p_peer[i], NULL,

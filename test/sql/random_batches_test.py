@@ -15,6 +15,7 @@ INT64_MAX = 2 ** 63 - 1
 ACCOUNTS = ["ann", "bea", "cyd", "dot", "eve", "fay", "gil"]
 ASSETS = ["USD/2", "USD/2", "USD/2", "EUR/2"]
 SYSTEMS = ["@world", "@fees"]
+DECISIONS = {"hold", "capture", "release", "suspend", "resume", "charge", "settle", "canspend"}
 
 
 def is_system(account):
@@ -28,17 +29,24 @@ class Refused(Exception):
 class Account:
     def __init__(self, asset, floor):
         self.asset, self.floor, self.opening_floor = asset, floor, floor
-        self.balance, self.status, self.version = 0, "active", 1
+        self.balance, self.held, self.status, self.version = 0, 0, "active", 1
+        self.charge = None
+
+    @property
+    def available(self):
+        return self.balance - self.held
 
     def state(self, name):
-        return (name, self.asset, self.balance, 0, self.floor, self.status, self.version)
+        return (name, self.asset, self.balance, self.held, self.floor, self.status, self.version)
 
 
 class Model:
-    """accounts by name; done: key -> (words, results); journal: id -> legs; returned by leg."""
+    """accounts by name; done: key -> (words, results); journal: id -> legs; returned by leg; holds:
+    id -> [account, amount, open]; charges: id -> [account, amount, state, result]."""
 
     def __init__(self):
         self.accounts, self.done, self.journal, self.returned = {}, {}, {}, {}
+        self.holds, self.charges, self.denials = {}, {}, 0
 
     def move(self, payer, payee, amount):
         """One leg; returns the states of its sides, None for a system account."""
@@ -52,7 +60,7 @@ class Model:
             raise Refused(source.status.upper())
         if sink and sink.status == "closed":
             raise Refused("CLOSED")
-        if source and source.balance - amount < source.floor:
+        if source and source.available - amount < source.floor:
             raise Refused("INSUFFICIENT")
         if sink and sink.balance + amount > INT64_MAX:
             raise Refused("OVERFLOW")
@@ -103,7 +111,10 @@ class Model:
                 return ("KEYREUSED", None, None, None, False, False)
             return ("OK",) + self.done[key][1][1:5] + (True,)
         try:
-            result = self.effect(kind, row, rows, name, new_id)
+            if kind in DECISIONS:
+                result = self.decide(kind, row, name, new_id)
+            else:
+                result = self.effect(kind, row, rows, name, new_id)
         except Refused as refusal:
             return (str(refusal), None, None, None, False, False)
         if key is not None:
@@ -122,8 +133,10 @@ class Model:
         if kind in ("setfloor", "close"):
             if account is None:
                 raise Refused("NOACCOUNT")
-            if kind == "close" and account.balance != 0:
+            if kind == "close" and (account.balance != 0 or account.held != 0):
                 raise Refused("NOTEMPTY")
+            if kind == "close" and account.charge is not None:
+                raise Refused("OPENCHARGE")
             if kind == "setfloor" and account.status == "closed":
                 raise Refused("CLOSED")
             before = (account.floor, account.status)
@@ -156,9 +169,92 @@ class Model:
             return ("OK", new_id, payer, payee, True, False)
         return ("OK", new_id, payer or payee, None, True, False)
 
+    def decide(self, kind, row, name, new_id):
+        """Holds, suspensions, charges; new_id as the store has given it."""
+        amount, target, words = row["amount"], row["target"], row["memo"]
+        if kind in ("capture", "release"):
+            name, held, is_open = self.holds.get(target, (None, 0, False))
+            if not is_open or kind == "capture" and amount is not None and amount > held:
+                raise Refused("INSUFFICIENT" if is_open else "NOHOLD")
+        elif kind == "settle":
+            if target not in self.charges:
+                raise Refused("NOCHARGE")
+            name, paid, state, result = self.charges[target]
+            if state in ("succeeded", "failed") or state == words:
+                if state != words:
+                    raise Refused("SETTLED")
+                if state == "unknown":
+                    result = ("OK", None, self.accounts[name].state(name), None, False, False)
+                return ("OK", None) + result[2:4] + (False, True)
+        account = self.accounts.get(name)
+        if account is None:
+            raise Refused("NOACCOUNT")
+        if kind in ("suspend", "resume", "hold", "charge", "canspend") and \
+                account.status == "closed":
+            self.denials += kind == "canspend"
+            raise Refused("CLOSED")
+        if kind in ("hold", "canspend"):
+            if account.status == "suspended" or account.available - amount < account.floor:
+                self.denials += kind == "canspend"
+                raise Refused("SUSPENDED" if account.status == "suspended" else "INSUFFICIENT")
+            if kind == "hold" and account.held + amount > INT64_MAX:
+                raise Refused("OVERFLOW")
+        if kind == "charge":
+            if account.charge is not None:
+                raise Refused("OPENCHARGE")
+            if account.available >= (target or 0):
+                raise Refused("NOTDUE")
+            if account.balance + amount > INT64_MAX:
+                raise Refused("OVERFLOW")
+            account.charge = new_id
+            self.charges[new_id] = [name, amount, "begun", None]
+            return ("OK", new_id, account.state(name), None, False, False)
+        if kind == "capture":
+            if account.status != "active":
+                raise Refused(account.status.upper())
+            moved = held if amount is None else amount
+            self.journal[new_id] = (kind, [(name, row["peer"], moved)])
+            account.balance -= moved
+        if kind in ("capture", "release"):
+            account.held -= held
+            self.holds[target][2] = False
+        elif kind == "settle":
+            return self.settle(account, name, target, words, new_id)
+        elif kind == "hold":
+            account.held += amount
+            self.holds[new_id] = [name, amount, True]
+        changed = kind in ("hold", "capture", "release") or kind == "resume" and \
+            account.status == "suspended" or kind == "suspend" and account.status == "active" and \
+            (words is None or account.available < account.floor)
+        if changed and kind in ("suspend", "resume"):
+            account.status = "suspended" if kind == "suspend" else "active"
+        account.version += changed
+        made = new_id if kind in ("hold", "capture") else None
+        return ("OK", made, account.state(name), None, changed, False)
+
+    def settle(self, account, name, charge, words, new_id):
+        made = None
+        if words == "succeeded":
+            paid = self.charges[charge][1]
+            if account.balance + paid > INT64_MAX:
+                raise Refused("OVERFLOW")
+            account.balance += paid
+            account.version += 1
+            made = new_id
+            self.journal[new_id] = ("settle", [("@world", name, paid)])
+        if words != "unknown":
+            account.charge = None
+        result = ("OK", made, account.state(name), None, made is not None, False)
+        self.charges[charge][2:] = [words, result]
+        return result
+
     def touched(self, rows):
         names = []
         for row in rows:
+            if row["kind"] in ("capture", "release"):
+                names.append(self.holds.get(row["target"], [None])[0])
+            if row["kind"] == "settle":
+                names.append(self.charges.get(row["target"], [None])[0])
             if row["kind"] == "reverse":
                 for payer, payee, _ in self.journal.get(row["target"], (None, []))[1]:
                     names += [payer, payee]
@@ -170,6 +266,7 @@ class Model:
 class Generator:
     def __init__(self, rng):
         self.rng, self.keys, self.ids, self.made = rng, 0, [], []
+        self.holds, self.charges = [], []
 
     def key(self):
         self.keys += 1
@@ -181,17 +278,49 @@ class Generator:
             return self.rng.randint(1, 300)
         return self.rng.choice([INT64_MAX, INT64_MAX - 5, 2 ** 62, 2 ** 61, 1])
 
+    def decision(self, kind):
+        rng = self.rng
+        row = {"kind": kind, "key": self.key(), "account": rng.choice(ACCOUNTS), "peer": None,
+               "asset": None, "amount": None, "target": None, "memo": None}
+        if kind in ("hold", "charge", "canspend"):
+            row["amount"] = self.amount()
+        if kind == "hold":
+            row["target"] = rng.choice([None, 3600])
+        elif kind == "charge":
+            row["target"] = rng.choice([None, 100, 1000])
+        elif kind == "canspend":
+            row["key"] = None
+        elif kind == "suspend":
+            row["memo"] = rng.choice([None, "ifbelow", "ifbelow"])
+        elif kind in ("capture", "release", "settle"):
+            known = self.charges[-5:] if kind == "settle" else self.holds[-12:]
+            row.update(account=None, target=rng.choice(known + [10 ** 12]))
+        if kind == "capture":
+            row.update(peer=rng.choice(SYSTEMS), amount=rng.choice([None, None, 1, 40, 300]))
+        elif kind == "settle":
+            row["memo"] = rng.choice(["succeeded", "failed", "unknown"])
+        return row
+
     def operation(self, only_simple):
         rng = self.rng
+        if only_simple == "hold":
+            row = self.decision("hold")
+            self.made.append([row])
+            return [dict(row)]
         if self.made and rng.random() < 0.12:
             rows = [dict(r) for r in rng.choice(self.made[-40:])]
-            if rng.random() < 0.3:
+            if rng.random() < 0.3 and rows[0]["kind"] not in ("settle", "suspend"):
                 rows[0]["memo"] = "other words"
             if not only_simple or rows[0]["kind"] in ("credit", "debit"):
                 return rows
         kind = rng.choice(["credit", "debit"]) if only_simple else rng.choice(
             ["open", "credit", "credit", "debit", "debit", "transfer", "transfer", "transfer",
-             "mtransfer", "reverse", "reverse", "setfloor", "close"])
+             "mtransfer", "reverse", "reverse", "setfloor", "close", "hold", "hold", "capture",
+             "release", "suspend", "resume", "charge", "settle", "settle", "canspend"])
+        if kind in DECISIONS:
+            row = self.decision(kind)
+            self.made.append([row])
+            return [dict(row)]
         row = {"kind": kind, "key": self.key(), "account": rng.choice(ACCOUNTS), "peer": None,
                "asset": None, "amount": self.amount(), "target": None,
                "memo": rng.choice([None, None, "", "a memo"])}
@@ -262,7 +391,7 @@ def compare(model, operations, got):
             if second:
                 expected.append(as_row("OK", ident, second, duplicate, changed))
             found = parts[0] + parts.get(1, [])
-            if rows[0]["kind"] not in ("open", "setfloor", "close"):
+            if rows[0]["kind"] not in ("open", "setfloor", "close", "suspend", "resume"):
                 expected = [e[:-1] for e in expected]
                 found = [f[:-1] for f in found]
             if duplicate:
@@ -278,7 +407,8 @@ def compare(model, operations, got):
             state = model.accounts[shown].state(shown) if shown in model.accounts else None
             expected = [as_row(outcome, None, state, False, False)]
             found = parts[0]
-            single = rows[0]["kind"] not in ("mtransfer", "reverse")
+            single = rows[0]["kind"] not in ("mtransfer", "reverse", "capture", "release",
+                                             "settle")
             if single and named in model.accounts and shown != named and outcome != "ERR":
                 return "op %d: %s shows %s, not %s" % (op, outcome, shown, named)
         if found != expected:
@@ -304,6 +434,8 @@ def main():
     batches = int(os.environ.get("BATCHES", "600"))
     rng = random.Random(seed)
     tests, connection = Tests(), Connection()
+    # The fuses would stop it: they are tested by themselves.
+    connection.run("SET ballast.fuses = 'charges=1000000000,0 suspensions=1000000000,0 window=600'")
     model, generator = Model(), Generator(rng)
     outcomes = {}
     trouble = None
@@ -311,7 +443,7 @@ def main():
         if batch % 60 == 0:
             # Fresh accounts from time to time: closed and overfull ones pile up.
             ACCOUNTS[:] = [name.rstrip("0123456789") + str(batch) for name in ACCOUNTS]
-        only_simple = rng.random() < 0.4
+        only_simple = rng.choice(["hold", True, True, True, False, False, False, False])
         operations = [generator.operation(only_simple) for _ in range(rng.randint(1, 14))]
         if batch % 60 == 0:
             operations = [[{"kind": "open", "account": name, "amount": 0,
@@ -328,13 +460,20 @@ def main():
             if row[1] == "0":
                 outcome = row[2] + ("/duplicate" if row[11] == "t" else "")
                 outcomes[outcome] = outcomes.get(outcome, 0) + 1
+                kind = operations[int(row[0])][0]["kind"]
                 if row[3] is not None:
-                    generator.ids.append(int(row[3]))
+                    {"hold": generator.holds, "charge": generator.charges}.get(
+                        kind, generator.ids).append(int(row[3]))
         if trouble:
             trouble = "seed %d, batch %d: %s\n%s" % (seed, batch, trouble, post_batch(rows))
             break
     tests.check("random batches against the model", trouble is None, trouble)
     if trouble is None:
+        denied = connection.run("SELECT count(*) FROM ballast.decision AS d WHERE d.kind = 'deny'"
+                                " AND d.account_id ~ '^(%s)[0-9]+$'"
+                                % "|".join(n.rstrip("0123456789") for n in ACCOUNTS))
+        tests.check("every denial is on record", denied == [[str(model.denials)]],
+                    str((denied, model.denials)))
         stored = connection.run("SELECT account_id, asset, balance, held, floor, status, version"
                                 " FROM ballast.account WHERE account_id ~ '^(%s)[0-9]+$'"
                                 % "|".join(n.rstrip("0123456789") for n in ACCOUNTS))
@@ -343,7 +482,8 @@ def main():
         tests.check("every account as the model has it", stored == expected,
                     str(stored ^ expected))
         needed = {"OK", "OK/duplicate", "NOACCOUNT", "EXISTS", "INSUFFICIENT", "CLOSED", "ASSET",
-                  "OVERFLOW", "KEYREUSED", "NOTRANSFER", "NOTEMPTY", "ERR"}
+                  "OVERFLOW", "KEYREUSED", "NOTRANSFER", "NOTEMPTY", "ERR", "NOHOLD", "NOCHARGE",
+                  "SUSPENDED", "NOTDUE", "OPENCHARGE", "SETTLED"}
         tests.check("every outcome was met", batches < 600 or needed <= set(outcomes),
                     str(needed - set(outcomes)))
         print("#", ", ".join("%s %d" % item for item in sorted(outcomes.items())), "seed", seed)
