@@ -26,9 +26,9 @@ struct leases {
     int64_t wait_us;      /* W */
     int64_t list_sent_us; /* when the renewal that brought the list was sent; 0: none yet */
     int64_t list_came_us; /* and when it came */
-    /* Our own row stood before the renewal that brought the list: whoever drains an era after
-     * that sees it. The renewal that makes the row is seen by nobody until it commits (T4). */
-    bool own_stood;
+    /* Of our own row, with the renewal that brought the list; 0: it is not there, or not ours. At
+     * the first, which makes the row, nobody who drains an era sees it until it commits (T4). */
+    uint64_t own_renewals;
     size_t count;
     struct lease_peer peers[STORE_LEASES_MAX];
 };

@@ -33,9 +33,6 @@ void tickets_opened(struct tickets *tickets);
 /* A new era is trusted: whoever waits may publish under it instead. */
 void tickets_return(struct tickets *tickets);
 
-/* The store went back in time: everything must be read again. */
-void tickets_forget(struct tickets *tickets);
-
 bool tickets_wait_for(const struct tickets *tickets, uint64_t era);
 
 /* True where some were asked for since the row was last read. */

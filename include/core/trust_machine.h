@@ -20,6 +20,7 @@ enum request {
     REQUEST_DRAIN,
     REQUEST_OPEN,
     REQUEST_EXPEL,
+    REQUEST_REWOUND,
     REQUEST_GIVE_UP,
     REQUEST_LEAVE
 };
@@ -49,6 +50,8 @@ struct trust {
     int64_t open_since_us;    /* first sight of row.id open */
     int64_t closing_since_us; /* of row.id; T4's wait starts here */
     bool fenced;              /* somebody took our lease over */
+    uint64_t renewals;        /* of our lease's row; 0: it is not there */
+    uint64_t forgotten;       /* T14: the store has gone back behind this era; 0: it has not */
     struct leases leases;
 
     /* trust */

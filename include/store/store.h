@@ -291,6 +291,8 @@ typedef void store_era_fn(void *arg, enum store_status status, const struct stor
 void store_era_read(struct store_link *link, store_era_fn *done, void *arg);
 void store_era_close(struct store_link *link, uint64_t id, store_era_fn *done, void *arg); /* T3 */
 void store_era_drain(struct store_link *link, uint64_t id, store_era_fn *done, void *arg); /* T4 */
+/* T14: the store has forgotten what we know of, up to this era: closes above it. */
+void store_era_rewound(struct store_link *link, uint64_t known, store_era_fn *done, void *arg);
 /* T5: from drained with id = drained only; next->id, nonce, run_id and replid are written. */
 void store_era_open(struct store_link *link, uint64_t drained, const struct store_era *next,
                     store_era_fn *done, void *arg);

@@ -84,7 +84,7 @@ DECLARE
 BEGIN
     -- Rule T14. The code is that of a server that takes no writes just now: it does not, of ours.
     IF NOT ballast.timeline_is_accepted() THEN
-        RAISE EXCEPTION 'PostgreSQL is on a new timeline, %: an operator must run '
+        RAISE EXCEPTION 'PostgreSQL failed over or was restored (timeline %): an operator must run '
                         '`ballast accept-timeline`', ballast.timeline()
             USING ERRCODE = 'read_only_sql_transaction';
     END IF;

@@ -61,6 +61,27 @@ CREATE VIEW ballast.era_seen AS
 SELECT e.id, CASE WHEN e.timeline = ballast.timeline() THEN e.state ELSE 'closing' END AS state
   FROM ballast.era AS e;
 
+-- T14 where the timeline stays: a daemon knows of era p_known, or of renewals of its lease, that this
+-- store has forgotten, because it was restored from files. The same as on a new timeline, and nothing
+-- is posted until an operator has accepted what is missing. Said twice, or by two daemons, it does
+-- nothing more.
+CREATE FUNCTION ballast.era_rewound(p_known bigint) RETURNS SETOF ballast.era_row
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = ballast, pg_temp
+AS $$
+BEGIN
+    PERFORM ballast.note_timeline();
+    UPDATE ballast.era
+       SET id = p_known + 1048576, nonce = '', state = 'closing', settled = '', accepted = '',
+           changed_at = clock_timestamp()
+     WHERE id <= p_known;
+    IF FOUND THEN
+        PERFORM pg_notify('ballast_era', 'rewound');
+    END IF;
+    RETURN QUERY SELECT * FROM ballast.era_present();
+END
+$$;
+
 -- Whether money may move: the timeline is settled, and an operator has accepted it.
 CREATE FUNCTION ballast.timeline_is_accepted() RETURNS boolean
 LANGUAGE sql STABLE
@@ -303,7 +324,7 @@ GRANT EXECUTE ON FUNCTION ballast.timeline(), ballast.timeline_is_accepted(),
     ballast.era_read(), ballast.cache_switch(boolean, text), ballast.accept_timeline(text), ballast.era_present(),
     ballast.lease_renew(text, text, bigint, text, text), ballast.lease_drop(text),
     ballast.lease_expel(text, bigint),
-    ballast.era_close(bigint), ballast.era_drain(bigint),
+    ballast.era_close(bigint), ballast.era_drain(bigint), ballast.era_rewound(bigint),
     ballast.era_open(bigint, bigint, text, text, text) TO ballast_daemon;
 
 RESET ROLE;

@@ -31,12 +31,12 @@ bool leases_absorb(struct leases *leases, const char *own, const struct store_le
     size_t count = 0;
     bool own_holds = false;
     int64_t since_us = is_watching(leases, now_us) ? 0 : now_us + REUNION_US;
-    leases->own_stood = false;
+    leases->own_renewals = 0;
     for (size_t i = 0; i < reply->count && count < STORE_LEASES_MAX; i++) {
         const struct store_lease *lease = &reply->leases[i];
         if (strcmp(lease->daemon, own) == 0) {
             own_holds = !lease->fenced;
-            leases->own_stood = lease->renewals > 1;
+            leases->own_renewals = own_holds ? lease->renewals : 0;
             continue;
         }
         const struct lease_peer *before = find(leases, lease->daemon);

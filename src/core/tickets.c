@@ -21,11 +21,16 @@ void tickets_absorb(struct tickets *tickets, const struct store_era *row)
     if (MUTANT(WPREERA)) {
         tickets_sending(tickets);
     }
-    bool ended = row->id > tickets->waiting_era ||
-                 (row->id == tickets->waiting_era && row->state == ERA_DRAINED);
+    /* An era without a nonce was never opened: the store has jumped over what it may have forgotten
+     * (T14), and nobody has drained that. */
+    bool later = row->id > tickets->waiting_era;
+    bool ended = row->state == ERA_DRAINED ? row->id >= tickets->waiting_era
+                                           : later && row->nonce[0] != '\0';
     if (tickets->waiting > 0 && ended) {
         settled = tickets->waiting;
         tickets->waiting = 0;
+    } else if (tickets->waiting > 0 && later) {
+        tickets->waiting_era = row->id;
     }
     if (row->state == ERA_DRAINED) {
         settled = tickets->at_send;
@@ -51,12 +56,6 @@ void tickets_return(struct tickets *tickets)
     tickets->read = trust_view_fences_requested(tickets->view);
     tickets->waiting = 0;
     trust_view_return_fences(tickets->view, tickets->read);
-}
-
-void tickets_forget(struct tickets *tickets)
-{
-    tickets->waiting = 0;
-    tickets->read = 0;
 }
 
 bool tickets_wait_for(const struct tickets *tickets, uint64_t era)

@@ -25,6 +25,9 @@
  *       have seen it are read after that. [may_drain]
  *   T5  Opening goes from drained only, by compare and set, with the stamp written first.
  *   T7c Tickets are settled by rows read after they were asked for. [core/tickets.c]
+ *   T14 A store that has forgotten an era, or renewals of ours, was restored from files: before
+ *       anything that it says of eras is believed, it is closed above all that we know of, and
+ *       drains by time alone. (On a new timeline the store does so itself.) [note_rewound]
  *
  * One request is on the store's link at a time, so rows are absorbed in the order of their
  * snapshots; everything waits for its turn in start_next().
@@ -70,6 +73,7 @@ static void drop(struct trust *t, uint64_t era)
 
 static void grant(struct trust *t, int64_t valid_until_us)
 {
+    bool anew = t->granted != t->row.id || clock_boot_us() >= t->valid_until_us;
     if (t->granted != t->row.id) {
         struct trust_era era = {.id = t->row.id};
         opening_stamp(era.stamp, &t->row);
@@ -81,26 +85,39 @@ static void grant(struct trust *t, int64_t valid_until_us)
         t->adopted_us = clock_boot_us();
         t->status.adopted++;
         log_info("era-adopted", "era=%llu run_id=%s", (unsigned long long)t->row.id, t->row.run_id);
-        /* Commits and reads that came back while no era was trusted have asked for this one to be
-         * closed. To close each era as it opens would be safe, and useless under load. */
-        tickets_return(&t->tickets);
     } else {
         struct trust_era same = {.id = t->granted};
         trust_view_grant(t->view, &same, valid_until_us);
     }
     t->valid_until_us = valid_until_us;
+    if (anew) {
+        /* Commits and reads that came back while no era was trusted, or while the lease had run
+         * out with the store away, have asked for this one to be closed. To close each era as it
+         * opens, or after each outage, would be safe, and useless under load. */
+        tickets_return(&t->tickets);
+    }
 }
 
 /* --- rows come in -----------------------------------------------------------------------------*/
+
+static void note_rewound(struct trust *t)
+{
+    uint64_t known = t->row.id > t->dropped ? t->row.id : t->dropped;
+    drop(t, known);
+    if (t->forgotten == 0 && !MUTANT(NOTL)) {
+        log_error("store-went-back", "era=%llu", (unsigned long long)known);
+        t->forgotten = known;
+    }
+}
 
 static void absorb(struct trust *t, const struct store_era *row)
 {
     bool first_sight = !t->row_known || row->id != t->row.id || t->row.state != row->state;
     if (t->row_known && row->id < t->row.id) {
-        log_warn("era-went-back", "from=%llu to=%llu", (unsigned long long)t->row.id,
-                 (unsigned long long)row->id);
-        drop(t, t->row.id);
-        tickets_forget(&t->tickets); /* their era is not in this history of the store */
+        note_rewound(t);
+    }
+    if (row->id > t->forgotten) {
+        t->forgotten = 0;
     }
     t->row = *row;
     t->row_known = true;
@@ -118,7 +135,9 @@ static void absorb(struct trust *t, const struct store_era *row)
     if (row->state != ERA_DRAINED && !(MUTANT(OPENEARLY) && row->state == ERA_CLOSING)) {
         opening_cancel(&t->opening);
     }
-    tickets_absorb(&t->tickets, row);
+    if (t->forgotten == 0) {
+        tickets_absorb(&t->tickets, row);
+    }
 }
 
 /* --- requests: one at a time ------------------------------------------------------------------*/
@@ -182,6 +201,17 @@ static void check_stamp(struct trust *t)
     }
 }
 
+/* Nobody takes a lease away while an era is open (T12): one that begins anew in the same open era,
+ * or has been renewed less often than it was, is that of an older store. */
+static bool own_lease_went_back(const struct trust *t, const struct store_era *row)
+{
+    uint64_t renewals = t->leases.own_renewals;
+    bool anew = renewals == 1 && t->renewals >= 1;
+    bool same_open = t->row_known && t->row.state == ERA_OPEN && row->state == ERA_OPEN &&
+                     row->id == t->row.id;
+    return renewals > 0 && renewals <= t->renewals && (!anew || same_open);
+}
+
 static void renewed(void *arg, enum store_status status, const struct store_error *error,
                     const struct store_leases *reply)
 {
@@ -194,15 +224,19 @@ static void renewed(void *arg, enum store_status status, const struct store_erro
         t->reported = t->redis_at_send;
         t->renew_at_us = t->sent_us + t->lease_us / 3;
         t->fenced = !leases_absorb(&t->leases, t->daemon, reply, t->sent_us, clock_boot_us());
+        if (own_lease_went_back(t, &reply->era)) {
+            note_rewound(t);
+        }
+        t->renewals = t->leases.own_renewals;
         absorb(t, &reply->era);
         if (reply->era.state == ERA_OPEN && (reply->era.id > t->dropped || MUTANT(READOPT)) &&
-            (reply->era.timeline_current || MUTANT(NOTL)) && !t->fenced &&
-            (t->leases.own_stood || MUTANT(FIRSTLEASE))) {
+            (reply->era.timeline_current || MUTANT(NOTL)) && !t->fenced && t->forgotten == 0 &&
+            (t->renewals > 1 || MUTANT(FIRSTLEASE))) {
             grant(t, (MUTANT(LATESTART) ? clock_boot_us() : t->sent_us) + t->lease_us);
         } else if (t->granted != 0) {
             drop(t, t->granted);
         }
-        if (!t->leases.own_stood) {
+        if (t->renewals <= 1) {
             t->renew_at_us = clock_boot_us();
         }
         check_stamp(t);
@@ -273,6 +307,12 @@ static void send_drain(struct trust *t)
     store_era_drain(t->store, t->row.id, row_came, t);
 }
 
+static void send_rewound(struct trust *t)
+{
+    sending(t, REQUEST_REWOUND);
+    store_era_rewound(t->store, t->forgotten, row_came, t);
+}
+
 static void send_open(struct trust *t)
 {
     sending(t, REQUEST_OPEN);
@@ -318,6 +358,7 @@ static void given_up(void *arg, enum store_status status, const struct store_err
     (void)error;
     if (request_over(t, status)) {
         t->lease_given_up = status == STORE_OK;
+        t->renewals = 0;
         run(t);
     }
 }
@@ -330,7 +371,7 @@ static void consider_opening(struct trust *t, int64_t now)
     bool drained =
         t->row.state == ERA_DRAINED || (MUTANT(OPENEARLY) && t->row.state == ERA_CLOSING);
     if (t->row_known && drained && !t->row.switched_off && t->row.timeline_current && !t->fenced &&
-        !t->stopping && agreed != NULL) {
+        t->forgotten == 0 && !t->stopping && agreed != NULL) {
         bool lasted = t->adopted_us != 0 && now - t->adopted_us >= SETTLED_US;
         opening_begin(&t->opening, t->row.id > t->dropped ? t->row.id : t->dropped, agreed, lasted,
                       now);
@@ -417,6 +458,8 @@ static void start_next(struct trust *t, int64_t now)
     if (t->stopping) {
         sending(t, REQUEST_LEAVE);
         store_lease_drop(t->store, t->daemon, left, t);
+    } else if (t->forgotten != 0) {
+        send_rewound(t);
     } else if (must_close(t, now)) {
         send_close(t);
     } else if (may_drain(t, now)) {

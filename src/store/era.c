@@ -215,6 +215,12 @@ void store_era_drain(struct store_link *link, uint64_t id, store_era_fn *done, v
     ask_era(link, STATEMENT_ERA_DRAIN, done, arg);
 }
 
+void store_era_rewound(struct store_link *link, uint64_t known, store_era_fn *done, void *arg)
+{
+    put_count(request_params(link), known);
+    ask_era(link, STATEMENT_ERA_REWOUND, done, arg);
+}
+
 void store_era_open(struct store_link *link, uint64_t drained, const struct store_era *next,
                     store_era_fn *done, void *arg)
 {

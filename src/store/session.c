@@ -80,6 +80,7 @@ static const struct statement_row statements[] = {
                             true,
                             5,
                             {PARAM_INT8, PARAM_INT8, PARAM_TEXT, PARAM_TEXT, PARAM_TEXT}},
+    [STATEMENT_ERA_REWOUND] = {"era_rewound", sql_era_rewound, true, 1, {PARAM_INT8}},
 };
 
 _Static_assert(sizeof(statements) / sizeof(statements[0]) == STATEMENT_COUNT,

@@ -1,8 +1,11 @@
-"""What an operator decides: the cache off and on, and a new timeline of PostgreSQL."""
+"""What an operator decides: the cache off and on, and a PostgreSQL that has forgotten something."""
 
+import shutil
+import subprocess
 import unittest
 
 import harness
+from checker import pass_time, wait_trusted
 
 
 class Switch(harness.Case):
@@ -82,6 +85,74 @@ class Timeline(harness.Case):
         harness.wait_for(posted, what="posting that goes on")
         self.assertEqual(self.box.client().get("alice"), "11")
         self.assertIn("accepted already", self.box.cli("accept-timeline").stderr)
+
+
+class Restored(harness.Case):
+    """From files, on the same timeline: daemons that lived through it know more than the store."""
+
+    daemons = 2
+
+    def copy(self, source, target):
+        shutil.rmtree(target, ignore_errors=True)
+        subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+
+    @harness.level("check")
+    def test_nothing_is_posted_before_an_operator_has_looked(self):
+        postgres = self.box.postgres
+        client = self.box.client()
+        client.execute_command("OPEN", "alice", "USD/2")
+        client.execute_command("CREDIT", "alice", 5, "KEY", "k1")
+        self.trusted()
+        backup = self.box.dir / "backup"
+        postgres.stop()
+        self.copy(postgres.data, backup)
+        postgres.start()
+        harness.wait_for(lambda: harness.record(self.box.client().execute_command(
+            "CREDIT", "alice", 6, "KEY", "k2"))["balance"] == "11", what="posting after the backup")
+        self.trusted()
+        before = int(self.box.psql("SELECT id FROM ballast.era"))
+        postgres.stop("immediate")
+        self.copy(backup, postgres.data)
+        postgres.start()
+
+        def refused():
+            text = self.refused("UNAVAILABLE", self.box.client(), "CREDIT", "alice", 1, "KEY", "k3")
+            return "accept-timeline" in text
+        harness.wait_for(refused, what="a refusal that names the command")
+        for daemon in (1, 2):
+            harness.wait_for(lambda n=daemon: self.box.client(n).get("alice") == "5",
+                             what="what the store knows")
+        harness.wait_for(lambda: self.box.psql("SELECT state FROM ballast.era") == "open",
+                         what="an era after it")
+        self.assertGreater(int(self.box.psql("SELECT id FROM ballast.era")), before + 1000000)
+        self.assertIn("accepted is none", self.box.cli("accept-timeline").stdout)
+        harness.wait_for(lambda: harness.record(self.box.client(2).execute_command(
+            "CREDIT", "alice", 7, "KEY", "k3"))["balance"] == "12", what="posting that goes on")
+        self.assertEqual(self.box.client().get("alice"), "12")
+
+    def trusted(self):
+        for number in (1, 2):
+            wait_trusted(self.box, 10, number)
+
+
+class Outage(harness.Case):
+    """A store that was away for several leases: nobody was silent but the store."""
+
+    daemons = 2
+
+    @harness.level("check")
+    def test_the_era_outlives_it(self):
+        for turn in range(3):
+            for number in (1, 2):
+                wait_trusted(self.box, 10, number)
+            before = self.box.psql("SELECT id FROM ballast.era")
+            self.box.postgres.stop("immediate")
+            pass_time(2.5 + turn / 3)
+            self.box.postgres.start()
+            for number in (1, 2):
+                wait_trusted(self.box, 10, number)
+            pass_time(1.2)  # that a daemon's silence takes to be noticed
+            self.assertEqual(self.box.psql("SELECT id FROM ballast.era"), before)
 
 
 if __name__ == "__main__":

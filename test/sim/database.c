@@ -227,6 +227,14 @@ static void change_era(struct statement *statement)
             (era.id == statement->number || MUTANT(NOCAS)) && era.state == ERA_CLOSING && current;
         statement->era.state = statement->effect ? ERA_DRAINED : era.state;
         break;
+    case STATEMENT_ERA_REWOUND:
+        statement->effect = era.id <= statement->number;
+        if (statement->effect) {
+            statement->era = (struct store_era){.id = statement->number + 1000,
+                                                .state = ERA_CLOSING,
+                                                .timeline_current = true};
+        }
+        break;
     default:
         statement->effect = era.id == statement->number &&
                             (era.state == ERA_DRAINED || MUTANT(OPENEARLY)) &&
@@ -449,7 +457,7 @@ static void begin(struct statement *statement)
     if (statement->kind == STATEMENT_POST) {
         statement->era = *db_era();
         posting_run(statement);
-    } else if (statement->kind >= STATEMENT_ERA_CLOSE && statement->kind <= STATEMENT_ERA_OPEN) {
+    } else if (statement->kind >= STATEMENT_ERA_CLOSE && statement->kind <= STATEMENT_ERA_REWOUND) {
         change_era(statement);
     }
     int64_t wait = sim_delay(world.now < db.slow_until ? 20 * MS : 200);
@@ -598,6 +606,7 @@ void db_accept_timeline(void)
     if (db.era.timeline != db.timeline) {
         db.era.era.id += 1000;
         db.era.era.state = ERA_CLOSING;
+        db.era.era.nonce[0] = '\0';
         db.era.timeline = db.timeline;
         db_take_snapshot();
         notify_era();

@@ -441,6 +441,11 @@ void store_era_drain(struct store_link *link, uint64_t id, store_era_fn *done, v
     era_request(link, STATEMENT_ERA_DRAIN, id, done, arg);
 }
 
+void store_era_rewound(struct store_link *link, uint64_t known, store_era_fn *done, void *arg)
+{
+    era_request(link, STATEMENT_ERA_REWOUND, known, done, arg);
+}
+
 void store_era_open(struct store_link *link, uint64_t drained, const struct store_era *next,
                     store_era_fn *done, void *arg)
 {

@@ -59,6 +59,39 @@ END
 $$;
 \echo ok a new timeline closes the era, and nothing is posted until it is drained and accepted
 
+-- A restore from files keeps the timeline: whoever knows more says so.
+DO $$
+DECLARE
+    e ballast.era_row;
+    last bigint;
+BEGIN
+    SELECT era_id INTO STRICT last FROM ballast.era_present();
+    ASSERT (SELECT state FROM ballast.era_seen) = 'drained';
+    SELECT * INTO STRICT e FROM ballast.era_rewound(last - 1);
+    ASSERT (e.era_id, e.era_state) = (last, 'drained'), format('nothing is forgotten: %s', e);
+    SELECT * INTO STRICT e FROM ballast.era_rewound(last + 3);
+    ASSERT (e.era_id, e.era_nonce, e.era_state) = (last + 3 + 1048576, '', 'closing'),
+        format('not closed above what is known: %s', e);
+    SELECT * INTO STRICT e FROM ballast.era_rewound(last + 5);
+    ASSERT e.era_id = last + 3 + 1048576, 'closed twice';
+    PERFORM ballast.era_drain(e.era_id);
+    BEGIN
+        PERFORM ballast.post('t14', '@world', 'nobody', 1);
+        ASSERT false, 'posted in books that nobody accepted';
+    EXCEPTION WHEN read_only_sql_transaction THEN NULL;
+    END;
+    ASSERT ballast.accept_timeline('test'), 'not accepted';
+    PERFORM ballast.post('t14', '@world', 'nobody', 1);
+    -- What was drained on another timeline is not drained for a reader (T7 b).
+    UPDATE ballast.era SET timeline = '00000099';
+    ASSERT (SELECT state FROM ballast.era_seen) = 'closing', 'drained elsewhere';
+    ASSERT (SELECT era_state FROM ballast.read_accounts(ARRAY['nobody'])) = 'closing',
+        'a read believes what was drained elsewhere';
+    UPDATE ballast.era SET timeline = ballast.timeline();
+END
+$$;
+\echo ok a store that forgot an era closes above it, and nothing is posted until that is accepted
+
 DO $$
 DECLARE
     e ballast.era_row;
