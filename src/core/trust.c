@@ -207,8 +207,8 @@ static bool own_lease_went_back(const struct trust *t, const struct store_era *r
 {
     uint64_t renewals = t->leases.own_renewals;
     bool anew = renewals == 1 && t->renewals >= 1;
-    bool same_open = t->row_known && t->row.state == ERA_OPEN && row->state == ERA_OPEN &&
-                     row->id == t->row.id;
+    bool same_open =
+        t->row_known && t->row.state == ERA_OPEN && row->state == ERA_OPEN && row->id == t->row.id;
     return renewals > 0 && renewals <= t->renewals && (!anew || same_open);
 }
 

@@ -149,7 +149,8 @@ static void print_timeline(const struct cli *cli, const struct timeline *t)
                       "the newest transfer that it knows: %s, of %s\n"
                       "what was acknowledged after that is not in these books: clients that repeat "
                       "their keys post it again\n",
-                      t->present, t->accepted[0] != '\0' ? t->accepted : "none", t->newest, t->newest_at);
+                      t->present, t->accepted[0] != '\0' ? t->accepted : "none", t->newest,
+                      t->newest_at);
         if (!t->settled) {
             buffer_printf(&out, "an era of the cache is still closing: posting begins when a "
                                 "daemon has ended it\n");

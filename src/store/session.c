@@ -60,11 +60,8 @@ static const struct statement_row statements[] = {
     [STATEMENT_READ_SYSTEM_BALANCE] =
         {"read_system_balance", sql_read_system_balance, false, 1, {PARAM_TEXT}},
     [STATEMENT_ANNOUNCED] = {"announced", sql_announced, false, 2, {PARAM_TEXT, PARAM_INT4}},
-    [STATEMENT_FORGET_ANNOUNCED] = {"forget_announced",
-                                    sql_forget_announced,
-                                    false,
-                                    2,
-                                    {PARAM_TEXT_ARRAY, PARAM_INT8_ARRAY}},
+    [STATEMENT_FORGET_ANNOUNCED] =
+        {"forget_announced", sql_forget_announced, false, 2, {PARAM_TEXT_ARRAY, PARAM_INT8_ARRAY}},
     [STATEMENT_LEASE_RENEW] = {"lease_renew",
                                sql_lease_renew,
                                false,
@@ -118,9 +115,9 @@ static void listen_or_come_up(struct store_link *link)
     }
     char *sql = link_scratch(link, FRAME_BYTES_MAX);
     snprintf(sql, FRAME_BYTES_MAX, "LISTEN %s", link->options.listen);
-    request_submit(
-        link, &(struct store_request){
-                  .kind = REQUEST_SCRIPT, .greeting = true, .sql = sql, .finish = listening});
+    request_submit(link,
+                   &(struct store_request){
+                       .kind = REQUEST_SCRIPT, .greeting = true, .sql = sql, .finish = listening});
 }
 
 static void prepare_statement(struct store_link *link);

@@ -33,8 +33,6 @@ static struct {
     struct key_row *keys;
     uint64_t key_room;
     uint64_t transfers;
-    int64_t announced[ACCOUNTS_MAX]; /* the mark of an account changed in SQL; 0: none */
-    int64_t announcements;
     struct era_row era, old_era;
     const struct statement *era_holder;
     struct lease_row leases[LEASES_ROOM], old_leases[LEASES_ROOM];
@@ -52,6 +50,7 @@ void db_begin(void)
         free(db.accounts[i].versions);
     }
     memset(&db, 0, sizeof db);
+    announcements_begin();
     refusals_forget();
     db.waiting_end = &db.waiting;
     db.timeline = 1;
@@ -230,9 +229,8 @@ static void change_era(struct statement *statement)
     case STATEMENT_ERA_REWOUND:
         statement->effect = era.id <= statement->number;
         if (statement->effect) {
-            statement->era = (struct store_era){.id = statement->number + 1000,
-                                                .state = ERA_CLOSING,
-                                                .timeline_current = true};
+            statement->era = (struct store_era){
+                .id = statement->number + 1000, .state = ERA_CLOSING, .timeline_current = true};
         }
         break;
     default:
@@ -348,9 +346,9 @@ static void commit(struct statement *statement)
     case STATEMENT_LEASE_DROP:
     case STATEMENT_LEASE_EXPEL:
         lease = lease_of(statement->daemon);
-        if (lease != NULL && (statement->kind == STATEMENT_LEASE_DROP ||
-                              (lease->lease.renewals == statement->number &&
-                               db.era.era.state == ERA_DRAINED))) {
+        if (lease != NULL &&
+            (statement->kind == STATEMENT_LEASE_DROP ||
+             (lease->lease.renewals == statement->number && db.era.era.state == ERA_DRAINED))) {
             trace_note(-1, statement->daemon, "lease deleted", 0, 0);
             remove_lease(lease);
         }
@@ -473,29 +471,6 @@ static void read_rows(struct statement *statement)
         if (statement->kind == STATEMENT_LOCKED && !db_is_locked(statement->accounts[i])) {
             statement->states[i].version = 0;
         }
-    }
-}
-
-/* A page of what is announced, from the account in statement->number on. */
-static void read_announced(struct statement *statement)
-{
-    int limit = statement->count;
-    statement->era = *db_era();
-    statement->count = 0;
-    for (int i = (int)statement->number; i < ACCOUNTS_MAX && statement->count < limit; i++) {
-        if (db.announced[i] != 0) {
-            statement->accounts[statement->count] = i;
-            statement->marks[statement->count] = db.announced[i];
-            statement->states[statement->count++] = db_present(i);
-        }
-    }
-}
-
-static void forget_announced(const struct statement *statement)
-{
-    for (int i = 0; i < statement->count; i++) {
-        int64_t *mark = &db.announced[statement->accounts[i]];
-        *mark = *mark == statement->marks[i] ? 0 : *mark;
     }
 }
 
@@ -624,7 +599,7 @@ void db_post_in_sql(int account, int64_t amount)
     posting_change(statement, account, &state);
     commit_changes(statement);
     statement_release(statement);
-    db.announced[account] = ++db.announcements;
+    announce(account);
     for (int i = 0; i < daemon_count; i++) {
         if (daemons[i] != NULL && !fault_strikes(FAULT_NOTIFY_LOST)) {
             process_notify_posting(daemons[i]);

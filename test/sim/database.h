@@ -139,6 +139,12 @@ void posting_run(struct statement *statement);
 /* Gives the account that state, one version on, within the statement. */
 void posting_change(struct statement *statement, int account, struct account_state *state);
 
+/* announced.c */
+void announcements_begin(void);
+void announce(int account);
+void read_announced(struct statement *statement);
+void forget_announced(const struct statement *statement);
+
 /* fake_store.c */
 struct statement *statement_new(enum statement_kind kind);
 void statement_release(struct statement *statement);

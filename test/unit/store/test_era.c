@@ -167,5 +167,4 @@ START_TEST(a_post_in_sql_is_announced_until_it_is_forgotten)
 }
 END_TEST
 
-STORE_MAIN("era", leases, eras_open_close_drain,
-           a_post_in_sql_is_announced_until_it_is_forgotten)
+STORE_MAIN("era", leases, eras_open_close_drain, a_post_in_sql_is_announced_until_it_is_forgotten)
