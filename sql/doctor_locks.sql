@@ -2,8 +2,8 @@
 -- hold one that lets nobody write, or hold any for longer than a person should.
 -- Parameters: none.
 -- Rows: one a session, the worst first: pid int4, user_name text, application text, table_name text,
---   mode text (of its strongest lock), age_ms int8 (of its transaction; 0 where that may not be
---   seen), blocked int8 (sessions that wait for it), is_strong bool (it lets nobody write).
+--   mode text (of its strongest lock), age_ms int8 (of its transaction; NULL where that may not
+--   be seen), blocked int8 (sessions that wait for it), is_strong bool (it lets nobody write).
 -- Locks: none on tables.
 WITH waiting AS (
     SELECT b.pid, count(*) AS blocked
@@ -28,8 +28,7 @@ SELECT h.pid, coalesce(a.usename::text, '?'), coalesce(nullif(a.application_name
   LEFT JOIN pg_stat_activity AS a ON a.pid = h.pid
   LEFT JOIN waiting AS w ON w.pid = h.pid
  CROSS JOIN LATERAL (
-        SELECT coalesce(extract(epoch FROM clock_timestamp() - a.xact_start) * 1000, 0)::bigint
-                   AS age_ms) AS g
+        SELECT (extract(epoch FROM clock_timestamp() - a.xact_start) * 1000)::bigint AS age_ms) AS g
  WHERE g.age_ms > 5000
     OR (coalesce(a.application_name, '') NOT LIKE 'ballast%' AND (h.is_strong OR w.blocked > 0))
- ORDER BY coalesce(w.blocked, 0) DESC, h.is_strong DESC, g.age_ms DESC
+ ORDER BY coalesce(w.blocked, 0) DESC, h.is_strong DESC, g.age_ms DESC NULLS LAST

@@ -124,6 +124,7 @@ struct doctor_redis {
     bool stamp_known; /* the key was read */
     char stamp[CACHE_STAMP_MAX];
     int64_t ping_us[DOCTOR_PINGS]; /* sorted */
+    size_t pings;                  /* fewer where they take long */
 };
 
 struct doctor_era {

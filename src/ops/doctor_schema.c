@@ -82,18 +82,20 @@ void check_postgres_locks(struct doctor_exam *exam, struct doctor_finding *findi
     int64_t blocked = doctor_sql_number(sql, 0, BLOCKED),
             age_ms = doctor_sql_number(sql, 0, AGE_MS);
     bool strong = doctor_sql_cell(sql, 0, IS_STRONG)[0] == 't';
-    char others[32] = "";
+    char age[32] = "an unknown time", others[32] = "";
 
+    if (doctor_sql_cell(sql, 0, AGE_MS)[0] != '\0') {
+        snprintf(age, sizeof age, "%.1f s", (double)age_ms / 1e3);
+    }
     if (sql->rows > 1) {
         snprintf(others, sizeof others, "; and %zu more", sql->rows - 1);
     }
-    doctor_find(finding,
-                blocked > 0 || (strong && age_ms >= LOCK_FAIL_MS) ? DOCTOR_FAIL : DOCTOR_WARN,
-                "session %s (%s, %s) holds %s on ballast.%s for %.1f s, and %" PRId64
-                " sessions wait for it%s",
-                doctor_sql_cell(sql, 0, PID), doctor_sql_cell(sql, 0, USER_NAME),
-                doctor_sql_cell(sql, 0, APPLICATION), doctor_sql_cell(sql, 0, MODE),
-                doctor_sql_cell(sql, 0, TABLE_NAME), (double)age_ms / 1e3, blocked, others);
+    doctor_find(
+        finding, blocked > 0 || (strong && age_ms >= LOCK_FAIL_MS) ? DOCTOR_FAIL : DOCTOR_WARN,
+        "session %s (%s, %s) holds %s on ballast.%s for %s, and %" PRId64 " sessions wait for it%s",
+        doctor_sql_cell(sql, 0, PID), doctor_sql_cell(sql, 0, USER_NAME),
+        doctor_sql_cell(sql, 0, APPLICATION), doctor_sql_cell(sql, 0, MODE),
+        doctor_sql_cell(sql, 0, TABLE_NAME), age, blocked, others);
     doctor_next(finding,
                 "%s -c 'select query from pg_stat_activity where pid = %s' -c 'select "
                 "pg_terminate_backend(%s)'",

@@ -4,18 +4,41 @@ evidence and the next command, within two seconds."""
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
 from pathlib import Path
 
+import fault_proxy
 import harness
 
 SECONDS_MAX = 2.0  # of the program itself; a sanitizer's build has more for its start
 SLOW_BUILD = "fsanitize" in (harness.BUILD / "flags").read_text(errors="replace")
+
+
+POOLER = """
+import re, socket, sys, threading
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+
+def carry(source, target, change):
+    while data := source.recv(65536):
+        target.sendall(change(data))
+    target.shutdown(socket.SHUT_WR)
+
+while True:
+    near, _ = listener.accept()
+    far = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    key = re.compile(rb"(K\\0\\0\\0\\x0c).{4}", re.DOTALL)  # BackendKeyData: process id, secret
+    change = lambda data: key.sub(lambda found: found[1] + bytes([0, 0, 0, 7]), data)
+    threading.Thread(target=carry, args=(near, far, bytes), daemon=True).start()
+    threading.Thread(target=carry, args=(far, near, change), daemon=True).start()
+"""
 
 
 def examine(conf):
@@ -109,6 +132,9 @@ class Servers(DoctorCase):
             self.assertTrue(line["evidence"])
             self.assertEqual(line["next"] == "", line["result"] == "ok", line)
         self.assertIn("2 leases, all renewed", lines["era-leases"]["evidence"])
+        queries = (harness.TOP / "sql" / "invariants.sql").read_text()
+        self.assertRegex(lines["postgres-books"]["evidence"],
+                         rf"^({len(re.findall(r'(?m)^-- [a-z_]+: ', queries))} queries|.*others)")
 
     def test_for_people(self):
         shown = self.box.cli("doctor").stdout
@@ -128,6 +154,24 @@ class Servers(DoctorCase):
         self.finds("redis-reachable", "fail", "Connection refused", "systemctl status redis")
         self.box.redis.start()
         self.is_well()
+
+    @harness.level("full")
+    def test_redis_on_a_bad_way(self):
+        conf = self.box.dir / "bad-way.conf"
+        with fault_proxy.Proxy(self.box.redis.port) as proxy:
+            conf.write_text(self.box.daemon.conf.read_text() +
+                            f"[cache]\naddress = 127.0.0.1:{proxy.port}\n")
+            proxy.delay(0.06)
+            lines, _ = examine(conf)
+            self.assertEqual(lines["redis-latency"]["result"], "fail")
+            self.assertIn("--latency-history", lines["redis-latency"]["next"])
+            proxy.slow(1, "down")
+            lines, _ = examine(conf)
+            self.assertIn("no reply in time", lines["redis-reachable"]["evidence"])
+            proxy.mend()
+            proxy.freeze("up")
+            lines, _ = examine(conf)
+            self.assertIn("no reply in time", lines["redis-reachable"]["evidence"])
 
     def test_replica(self):
         self.redis.execute_command("REPLICAOF", "127.0.0.1", self.box.redis.port)
@@ -209,7 +253,7 @@ class Servers(DoctorCase):
             finally:
                 server.terminate()
 
-    @harness.level("check")
+    @harness.level("full")
     def test_loading(self):
         conf = self.box.redis.dir / "redis.conf"
         text = conf.read_text()
@@ -291,6 +335,21 @@ class Postgres(DoctorCase):
         self.box.postgres.start()
         self.is_well()
 
+    def test_pooler(self):
+        """As PgBouncer does, somebody in between makes up the process ids that clients are told."""
+        words = [sys.executable, "-c", POOLER, str(self.box.postgres.port)]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as pooler:
+            conf = self.box.dir / "pooled.conf"
+            port = pooler.stdout.readline().strip()
+            conf.write_text(self.box.daemon.conf.read_text() +
+                            f"[store]\nconninfo = hostaddr=127.0.0.1 port={port} user=postgres "
+                            "dbname=ballast sslmode=disable\n")
+            lines, _ = examine(conf)
+            pooler.terminate()
+        self.assertEqual(lines["postgres-reachable"]["result"], "fail")
+        self.assertIn("pooler", lines["postgres-reachable"]["evidence"])
+        self.assertIn("grep -n conninfo", lines["postgres-reachable"]["next"])
+
     def test_what_a_commit_is_worth(self):
         self.box.daemon.stop()  # it would wait for the standby
         with self.setting("fsync", "off"):
@@ -352,6 +411,7 @@ class Postgres(DoctorCase):
         self.finds("postgres-books", "fail", "cooked", "reconcile")
         self.box.psql(edit.format(0))
 
+    @harness.level("full")
     def test_connections(self):
         conf = self.box.postgres.data / "postgresql.conf"
         text = conf.read_text()
