@@ -48,6 +48,7 @@
     X(POSTGRES, "postgres-disk", postgres_disk, ROW)                                               \
     X(POSTGRES, "postgres-clock", postgres_clock, ROW)                                             \
     X(POSTGRES, "postgres-schema", postgres_schema, GATE)                                          \
+    X(POSTGRES, "postgres-privileges", postgres_privileges, ROW)                                   \
     X(POSTGRES, "postgres-locks", postgres_locks, ROW)                                             \
     X(POSTGRES, "postgres-timeline", postgres_timeline, ROW)                                       \
     X(POSTGRES, "postgres-books", postgres_books, ROW)                                             \

@@ -18,6 +18,10 @@
 static void not_answered(const struct doctor_sql *sql, struct doctor_finding *finding)
 {
     doctor_find(finding, DOCTOR_FAIL, "the store does not tell: %s", sql->why);
+    if (strstr(sql->why, "42501") != NULL) {
+        doctor_next(finding, "as a superuser: grant ballast_daemon to the user of %s", sql->psql);
+        return;
+    }
     doctor_next(finding,
                 "%s -c 'select pid, wait_event, pg_blocking_pids(pid), query from "
                 "pg_stat_activity'",
@@ -59,6 +63,23 @@ void check_postgres_schema(struct doctor_exam *exam, struct doctor_finding *find
         doctor_next(finding, "ballast --version (and install the newer program)");
     } else {
         doctor_find(finding, DOCTOR_OK, "version %" PRId64, version);
+    }
+}
+
+void check_postgres_privileges(struct doctor_exam *exam, struct doctor_finding *finding)
+{
+    struct doctor_sql *sql = &exam->postgres.sql;
+
+    if (!doctor_sql_ask(sql, sql_doctor_privileges, DOCTOR_STATEMENT_MS) || sql->rows == 0) {
+        not_answered(sql, finding);
+    } else if (doctor_sql_cell(sql, 0, 0)[0] == '\0') {
+        doctor_find(finding, DOCTOR_OK, "user %s may call what a daemon calls",
+                    doctor_sql_cell(sql, 0, 1));
+    } else {
+        doctor_find(finding, DOCTOR_FAIL, "user %s may not call ballast.%s",
+                    doctor_sql_cell(sql, 0, 1), doctor_sql_cell(sql, 0, 0));
+        doctor_next(finding, "as a superuser: grant ballast_daemon to \"%s\"",
+                    doctor_sql_cell(sql, 0, 1));
     }
 }
 

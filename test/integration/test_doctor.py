@@ -397,6 +397,24 @@ class Postgres(DoctorCase):
         self.box.daemon.start()
         self.is_well()
 
+    def test_privileges(self):
+        self.box.psql("CREATE ROLE app LOGIN")
+        conf = self.box.dir / "app.conf"
+        conf.write_text(self.box.daemon.conf.read_text() +
+                        f"[store]\nconninfo = hostaddr=127.0.0.1 port={self.box.postgres.port} "
+                        "user=app dbname=ballast\n")
+        lines, _ = examine(conf)
+        self.assertIn("permission denied", lines["postgres-schema"]["evidence"])
+        self.assertIn("grant ballast_daemon", lines["postgres-schema"]["next"])
+        self.box.psql("GRANT ballast_daemon TO app")
+        lines, summary = examine(conf)
+        self.assertEqual(summary["fail"], 0, [*lines.values()])
+        self.box.psql("REVOKE EXECUTE ON FUNCTION ballast.era_read() FROM ballast_daemon")
+        lines, _ = examine(conf)
+        self.box.psql("GRANT EXECUTE ON FUNCTION ballast.era_read() TO ballast_daemon")
+        self.assertEqual(lines["postgres-privileges"]["result"], "fail")
+        self.assertIn("may not call ballast.era_read", lines["postgres-privileges"]["evidence"])
+
     def test_timeline(self):
         self.box.psql("UPDATE ballast.era SET accepted = '00000000'")
         self.finds("postgres-timeline", "fail", "accepted is 00000000", "accept-timeline")
