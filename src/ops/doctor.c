@@ -163,7 +163,9 @@ static void start_thread(struct doctor *doctor, enum section section)
     pthread_t thread;
 
     doctor->examiners[section] = (struct examiner){doctor, section};
+    pthread_mutex_lock(&doctor->lock);
     doctor->running++;
+    pthread_mutex_unlock(&doctor->lock);
     if (pthread_create(&thread, NULL, run_thread, &doctor->examiners[section]) != 0 ||
         pthread_detach(thread) != 0) {
         abort();
