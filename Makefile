@@ -5,6 +5,7 @@
 #   SANITIZE=x  address,undefined or thread (what `make asan` and `make tsan` set)
 #
 # `make sim` runs the simulator: SEED=n, SEEDS=a..b, MUTANT=name (`make sim-mutants` lists them).
+# `make incident` plays July 2013 on real servers: SEED=n, SEEDS=a..b, DESIGN=2013.
 # `make chaos` runs real servers and daemons under faults: SEED=n, CHAOS_SECONDS=n.
 
 BUILD    ?= build
@@ -58,8 +59,8 @@ units     := $(unit_src:test/unit/%.c=$(BUILD)/test/%)
 clients   := $(client_src:test/clients/%.c=$(BUILD)/test/clients/%)
 benches   := $(bench_src:test/bench/%.c=$(BUILD)/test/bench/%)
 
-.PHONY: all tests deps check check-full sim sim-mutants chaos run stop bench lint format asan tsan \
-        install clean FORCE
+.PHONY: all tests deps check check-full sim sim-mutants chaos incident run stop bench lint format \
+        asan tsan install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -144,6 +145,9 @@ sim:
 sim-mutants:
 	@$(again) $(BUILD)/sim
 	@$(BUILD)/sim MUTANTS=list
+
+incident: deps
+	@$(again) all && BALLAST_BUILD=$(BUILD) test/incident/run
 
 chaos: deps
 	@$(again) all && BALLAST_BUILD=$(BUILD) test/chaos/run
