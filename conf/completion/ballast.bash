@@ -3,7 +3,8 @@ _ballast() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} subcommand="" i
     local options="--config --json --quiet --help"
     local subcommands="migrate rebuild get history balanceat open credit debit transfer mtransfer
-        reverse setfloor close explain status top doctor era import reconcile cache accept-timeline"
+        reverse hold capture release canspend charge suspend resume setfloor close explain status
+        top doctor era import reconcile sweep incidents fuse cache accept-timeline"
 
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -41,7 +42,14 @@ _ballast() {
     credit) options+=" KEY FROM MEMO" ;;
     debit) options+=" KEY TO MEMO" ;;
     transfer) options+=" KEY MEMO" ;;
-    mtransfer | setfloor | close) options+=" KEY" ;;
+    mtransfer | setfloor | close | release | resume) options+=" KEY" ;;
+    hold) options+=" KEY TTL" ;;
+    capture) options+=" KEY TO" ;;
+    suspend) options+=" KEY IFBELOW" ;;
+    charge) options+=" begin settle list KEY THRESHOLD succeeded failed unknown" ;;
+    sweep) options+=" --dry-run" ;;
+    incidents) options+=" --since --until" ;;
+    fuse) options+=" reset charges suspensions --reason" ;;
     reverse) options+=" KEY AMOUNT" ;;
     history) options+=" BEFORE COUNT" ;;
     esac

@@ -200,6 +200,18 @@ static void show_trust(const struct info *info)
     line(info, "warm_percent", "%d", warmer.percent);
 }
 
+static void show_decisions(const struct info *info)
+{
+    const struct metrics *sum = info->sum;
+
+    line(info, "fuse_charges", "%s", metrics_gauge(&sum->fuse_charges) > 0 ? "blown" : "whole");
+    line(info, "fuse_suspensions", "%s",
+         metrics_gauge(&sum->fuse_suspensions) > 0 ? "blown" : "whole");
+    line_count(info, "charges_open", (uint64_t)metrics_gauge(&sum->charges_open));
+    line_count(info, "charge_oldest_s", (uint64_t)metrics_gauge(&sum->charge_oldest));
+    line_count(info, "holds_due", (uint64_t)metrics_gauge(&sum->holds_due));
+}
+
 static void show_commands(const struct info *info)
 {
     struct histogram *latency = calloc(1, sizeof *latency);
@@ -245,12 +257,19 @@ static const struct {
     bool by_default; /* else only by name, or with `everything` */
     void (*show)(const struct info *info);
 } sections[] = {
-    {"Server", true, show_server},    {"Health", true, show_health},
-    {"Answers", true, show_answers},  {"Clients", true, show_clients},
-    {"Memory", true, show_memory},    {"Persistence", true, show_persistence},
-    {"Stats", true, show_stats},      {"Replication", true, show_replication},
-    {"Store", true, show_store},      {"Cache", true, show_cache},
-    {"Trust", true, show_trust},      {"Commandstats", false, show_commands},
+    {"Server", true, show_server},
+    {"Health", true, show_health},
+    {"Answers", true, show_answers},
+    {"Clients", true, show_clients},
+    {"Memory", true, show_memory},
+    {"Persistence", true, show_persistence},
+    {"Stats", true, show_stats},
+    {"Replication", true, show_replication},
+    {"Store", true, show_store},
+    {"Cache", true, show_cache},
+    {"Trust", true, show_trust},
+    {"Decisions", true, show_decisions},
+    {"Commandstats", false, show_commands},
     {"Metrics", false, show_metrics},
 };
 
