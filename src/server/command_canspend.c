@@ -125,6 +125,7 @@ static void ask_store(struct reply *reply)
     item->deadline_us = reply->read.deadline_us;
     item->done = decided;
     item->owner = reply;
+    item->stream = reply->session->client.id;
     engine_write(engine, item);
 }
 

@@ -85,15 +85,97 @@ def opened_twice(tests, one, two, watch):
                 blocked and got[0][2] == "OK" and got[0][12] == "f", str(got))
 
 
+def decide(kind, key, account, amount=1, target=None, memo=None):
+    return {"kind": kind, "key": key, "account": account, "amount": amount, "target": target,
+            "memo": memo}
+
+
+def one_charge(tests, one, two, watch):
+    """Of two sessions that begin a charge, the one that waited finds the other's."""
+    pid = two.run("SELECT pg_backend_pid()")[0][0]
+    one.run(opening(["charge.a"]))
+    for end, expected in (("ROLLBACK", "OK"), ("COMMIT", "OPENCHARGE")):
+        one.run("BEGIN")
+        one.run(batch([decide("charge", "charge-1" + end, "charge.a", 5, 1)]))
+        two.send("BEGIN;" + batch([decide("charge", "charge-2" + end, "charge.a", 5, 1)]))
+        blocked = wait_until_blocked(watch, pid)
+        one.run(end)
+        got = outcomes(two.receive())
+        two.run("ROLLBACK")
+        tests.check("a charge that waited for another, which ended in " + end,
+                    blocked and got == [(expected, False)], str((blocked, got)))
+
+
+def fuses_of_the_fleet(tests, one, two, watch):
+    """Two sessions count as one: the second waits, and finds that the fuse lets no more pass."""
+    pid = two.run("SELECT pg_backend_pid()")[0][0]
+    one.run(opening(["fuse.%d" % n for n in range(4)]))
+    for session in (one, two):
+        session.run("SET ballast.fuses = 'charges=9,0 suspensions=2,0 window=600'")
+    one.run("SELECT ballast.reset_fuse('suspensions', 'test', 'a clean start')")
+    one.run(batch([decide("suspend", "fuse-0", "fuse.0", None)]))
+    one.run("BEGIN")
+    one.run(batch([decide("suspend", "fuse-1", "fuse.1", None)]))
+    two.send(batch([decide("suspend", "fuse-2", "fuse.2", None)]))
+    blocked = wait_until_blocked(watch, pid)
+    one.run("COMMIT")
+    got = outcomes(two.receive())
+    tests.check("a suspension that waited for another counts it",
+                blocked and got == [("FUSE", False)], str((blocked, got)))
+    # What is refused on other grounds waits for nobody.
+    one.run("SELECT ballast.reset_fuse('suspensions', 'test', 'a clean start')")
+    one.run("BEGIN")
+    one.run(batch([decide("suspend", "fuse-3", "fuse.3", None)]))
+    two.run("SET lock_timeout = '1s'")
+    got = outcomes(two.run(batch([decide("suspend", "fuse-4", "fuse.2", None, memo="ifbelow"),
+                                  decide("charge", "fuse-5", "fuse.2", 1, 0)])))
+    one.run("ROLLBACK")
+    for session in (one, two):
+        session.run("RESET ballast.fuses; RESET lock_timeout")
+    tests.check("refusals do not wait for the fuses",
+                got == [("OK", False), ("NOTDUE", False)], str(got))
+
+
+def expired_once(tests, one, two, watch):
+    """A session that meets a hold which another one is ending; and a sweep that waits for none."""
+    pid = two.run("SELECT pg_backend_pid()")[0][0]
+    one.run(opening(["due.a", "due.b"]))
+    one.run(batch([credit("due-1", "due.a", 100), credit("due-2", "due.b", 100)]))
+    one.run(batch([decide("hold", "due-3", "due.a", 100, 1), decide("hold", "due-4", "due.b", 100, 1)]))
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline and watch.run(
+            "SELECT bool_and(expires < now()) FROM ballast.hold WHERE account_id ~ '^due'") != [["t"]]:
+        pass
+    one.run("BEGIN")
+    one.run(batch([credit("due-5", "due.a", 60, "debit")]))
+    swept = two.run(batch([decide("expire", None, None, 100)]))
+    tests.check("a sweep leaves out what is locked",
+                [row[4] for row in swept if row[1] == "2"] == ["due.b"], str(swept))
+    two.send(batch([credit("due-6", "due.a", 60, "debit"), credit("due-7", "due.a", 40, "debit")]))
+    blocked = wait_until_blocked(watch, pid)
+    one.run("COMMIT")
+    got = outcomes(two.receive())
+    left = watch.run("SELECT balance, held, version FROM ballast.account WHERE account_id = 'due.a'")
+    tests.check("a hold that another session was ending has ended once",
+                blocked and got == [("INSUFFICIENT", False), ("OK", False)] and
+                left == [["0", "0", "6"]], str((blocked, got, left)))
+
+
 def mixed_batch(rng, names, session, turn):
     rows = []
     for n in range(rng.randint(2, 12)):
         key = "mix-%d-%d-%d" % (session, turn, n)
-        kind = rng.choice(["credit", "debit", "debit", "transfer", "open", "again", "mtransfer"])
+        kind = rng.choice(["credit", "debit", "debit", "transfer", "open", "again", "mtransfer",
+                           "hold", "suspend", "resume", "charge", "canspend", "expire"])
         account, peer = rng.sample(names, 2)
         if kind == "open":
             rows.append({"kind": "open", "account": account + ".%d" % (turn % 7),
                          "asset": "USD/2", "amount": 0})
+        elif kind in ("canspend", "expire"):
+            rows.append(decide(kind, None, account if kind == "canspend" else None, 1000))
+        elif kind in ("hold", "suspend", "resume", "charge"):
+            rows.append(decide(kind, key, account, 1 if kind in ("hold", "charge") else None,
+                               1 if kind == "hold" else None))
         elif kind in ("transfer", "mtransfer"):
             rows.append({"kind": kind, "key": key, "account": account, "peer": peer,
                          "amount": rng.randint(1, 60)})
@@ -218,6 +300,9 @@ def main():
     same_keys(tests, one, two, watch)
     waiting_for_a_row(tests, one, two, watch)
     opened_twice(tests, one, two, watch)
+    one_charge(tests, one, two, watch)
+    fuses_of_the_fleet(tests, one, two, watch)
+    expired_once(tests, one, two, watch)
     crossing(tests, (one, two), rng, 250, False)
     crossing(tests, (one, two), rng, 250, True)
     rolled_up(tests, one, two, watch)
