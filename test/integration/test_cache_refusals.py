@@ -85,6 +85,7 @@ class Refusals(harness.BooksCase):
             self.goes_on_without(load)
             self.admin.execute_command("ACL", "SETUSER", "app", "on")
 
+    @harness.level("full")
     def test_commands_forbidden(self):
         for command in ("mget", "evalsha", "getex"):
             with self.subTest(command), self.load(f"no-{command}") as load:
@@ -117,6 +118,7 @@ class Refusals(harness.BooksCase):
             return True
         return False
 
+    @harness.level("full")
     def test_master_down(self):
         with self.load() as load:
             self.admin.config_set("replica-serve-stale-data", "no")

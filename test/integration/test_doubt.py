@@ -13,7 +13,7 @@ from checker import SLOWNESS, Change, wait_trusted
 
 WHOLE = 999999
 # How far apart the cuts are. The rows of a reply are some 600 bytes, the arrays of a batch 500.
-STEP = {"quick": 97, "check": 23, "full": 1}[harness.LEVEL]
+STEP = {"quick": 97, "check": 41, "full": 1}[harness.LEVEL]
 WORKERS = 8
 
 

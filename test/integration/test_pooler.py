@@ -12,7 +12,7 @@ from checker import SLOWNESS, free_port
 PGBOUNCER = shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin")
 
 
-@harness.level("check")
+@harness.level("full")
 @unittest.skipUnless(PGBOUNCER, "there is no pgbouncer here")
 class Pooler(harness.BooksCase):
     conf = "[limits]\nrequest-timeout-ms = 1000\n"
@@ -48,7 +48,6 @@ class Pooler(harness.BooksCase):
         self.addCleanup(end)
         self.addCleanup(self.daemon.stop)
 
-    @harness.level("full")
     def test_session_pooling(self):
         self.refuses("session")
 

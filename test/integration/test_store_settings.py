@@ -150,6 +150,7 @@ class Refusals(SettingsCase):
         self.box.psql("select pg_cancel_backend(pid) from pg_stat_activity "
                       "where wait_event = 'SyncRep'")
 
+    @harness.level("full")
     def test_statement_timeout(self):
         """Row 9. Rolled back by the server, again and again, until the deadline."""
         self.box.psql("create function public.slow() returns trigger language plpgsql as "

@@ -146,7 +146,7 @@ class WayToRedis(WayCase):
     def test_killed_between_commit_and_publish(self):
         self.kill_with_frozen_way("up", "unpublished")
 
-    @harness.level("check")
+    @harness.level("full")
     def test_killed_between_publish_and_reply(self):
         self.kill_with_frozen_way("down", "unconfirmed")
 
@@ -167,6 +167,7 @@ class WayToPostgres(WayCase):
                 load.await_operations(100, 30)
         self.assertGreater(change.of("store_disconnects_total"), 0)
 
+    @harness.level("full")
     def test_killed_with_a_commit_under_way(self):
         """The answer is on its way when the daemon dies."""
         self.first.execute_command("OPEN", "under-way", "USD/2")
@@ -185,7 +186,7 @@ class WayToPostgres(WayCase):
         self.daemon.start()
 
 
-@harness.level("check")
+@harness.level("full")
 class SlowStore(WayCase):
     """A byte a second: the queue is bounded, the loop is not blocked, every answer in time."""
 
