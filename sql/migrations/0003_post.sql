@@ -97,8 +97,10 @@ BEGIN
                 USING ERRCODE = 'serialization_failure';
         END IF;
     END IF;
-    -- The transaction's id before any transfer id: see ballast.roll_up().
-    PERFORM pg_current_xact_id();
+    -- The transaction's id before any transfer id: see ballast.roll_up(). It comes with a record in
+    -- the log, so that the commit of a batch that changes nothing waits for a synchronous standby as
+    -- well: the original of a duplicate may be on the primary alone (fault row 5).
+    PERFORM pg_logical_emit_message(true, 'ballast', '');
     IF p_forget IS NOT NULL THEN
         DELETE FROM ballast.refusal WHERE commit_number = p_forget;
     END IF;

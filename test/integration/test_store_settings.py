@@ -146,6 +146,23 @@ class Refusals(SettingsCase):
         reply = self.credited(1, "local")
         self.assertEqual((reply["version"], reply["duplicate"]), ("3", 1))
 
+    def test_a_repeat_in_sql_waits_for_the_standby_too(self):
+        sql = f"select outcome, duplicate from ballast.post('sql', '@world', '{self.account}', 1)"
+        self.assertEqual(self.box.psql(sql), "OK|f")
+        self.set_system("synchronous_standby_names = 'nobody'")
+        answers = []
+        poster = threading.Thread(target=lambda: answers.append(self.box.psql(sql)))
+        poster.start()
+        try:
+            harness.wait_for(lambda: self.box.psql(
+                "select count(*) from pg_stat_activity where wait_event = 'SyncRep' "
+                "and application_name = 'psql'") == "1", what="the wait")
+            self.assertEqual(answers, [])
+        finally:
+            self.alter_system("reset synchronous_standby_names")
+            poster.join()
+        self.assertEqual(answers, ["OK|t"])
+
     def cancel_waits(self):
         self.box.psql("select pg_cancel_backend(pid) from pg_stat_activity "
                       "where wait_event = 'SyncRep'")
