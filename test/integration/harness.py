@@ -399,7 +399,7 @@ class Case(unittest.TestCase):
 
     def run(self, result=None):
         result = result if result is not None else self.defaultTestResult()
-        if self.box is None:  # the whole class is skipped
+        if self.box is None:  # the class is skipped
             return super().run(result)
         bad = len(result.failures) + len(result.errors)
         sizes = log_sizes(self.box)

@@ -16,9 +16,9 @@ DAEMON = "application_name like 'ballastd %'"
 POSTER = "application_name like 'ballastd worker%' and query like '%post_batch%'"
 POST_BATCH = "ballast.post_batch"
 TIMEOUT_SECONDS = 2.0
-# One for each link that goes down or comes up, and a few of the trust machine; not one a request.
-LOG_LINES_MAX = 60
-REQUESTS = 100
+# A few for each link, lease and era that goes down and comes up; not one a request.
+LOG_LINES_MAX = 90
+REQUESTS = 200
 
 
 class SettingsCase(harness.BooksCase):
@@ -92,7 +92,7 @@ class SettingsCase(harness.BooksCase):
         """Answers that take no write go on, and mutations are refused at once or by the deadline."""
         for number in range(REQUESTS):
             self.assertEqual(self.client.get(self.account), "7")
-            if number % 25 == 0:
+            if number % 50 == 0:
                 started = time.monotonic()
                 with self.assertRaisesRegex(redis.ResponseError, f"^({'|'.join(codes)}) "):
                     self.credit(1, "refused")
@@ -220,7 +220,7 @@ class Refusals(SettingsCase):
                                  f"{self.account}-locked-out")
             self.secret.write_text("second\n")
             self.assertEqual(self.credited(1, "locked-out")["duplicate"], 0)
-        self.assertEqual(self.client.get(self.account), "9")
+        harness.wait_for(lambda: self.client.get(self.account) == "9", what="reads")
 
     @harness.level("full")
     def test_right_taken_away(self):

@@ -179,6 +179,8 @@ class Unavailable(resp.Case):
 
     def test_order_through_lost_connections(self):
         """Each debit needs the credit before it, also when both are sent again."""
+        self.reload(20000)  # long enough: what was never sent would be refused
+        self.addCleanup(self.reload, int(TIMEOUT_SECONDS * 1000))
         self.three.ask("OPEN", "order", "USD/2")
         over = threading.Event()
 
