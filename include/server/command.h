@@ -29,7 +29,7 @@ enum command_flag {
     COMMAND_ALONE = 1 << 2,  /* waits until everything before it is answered: it changes how
                                 replies are shown */
     COMMAND_SECRET = 1 << 3, /* its arguments are never noted */
-    COMMAND_STORE = 1 << 4,  /* a read that goes past the cache */
+    COMMAND_STORE = 1 << 4,  /* a read that goes past the cache, or may */
     COMMAND_STORE_BY_OPTION = 1 << 5, /* the same, where it has more words than it needs */
 };
 

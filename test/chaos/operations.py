@@ -12,7 +12,9 @@ ASSET = "USD/2"
 AMOUNT_MAX = 1_000_000
 TOO_MUCH = 10 ** 12  # more than anybody has
 TRANSFERS_MAX = 2000
-READS = ("GET", "MGET", "BALANCE", "FRESH", "HISTORY")
+READS = ("GET", "MGET", "BALANCE", "FRESH", "HISTORY", "CANSPEND")
+HOLD_SECONDS = (1, 2, 30)
+OUTCOMES = ("SUCCEEDED", "FAILED", "UNKNOWN")
 
 
 @dataclass
@@ -42,6 +44,8 @@ class Maker:
         self.opened = opened
         self.keys = (f"{self.prefix}-{number}" for number in itertools.count())
         self.transfers = {}      # of ours, to be reversed once
+        self.holds = {}          # of ours, to be captured or released once
+        self.charges = {}        # of ours, to be settled
         self.life = None         # the operations left of an account that is opened and closed
 
     def account(self):
@@ -53,12 +57,13 @@ class Maker:
     # --- reads ---
 
     def read(self):
-        name = self.pick.choices(READS, (6, 3, 4, 2, 1))[0]
+        name = self.pick.choices(READS, (6, 3, 4, 2, 1, 2))[0]
         if name == "MGET":
             accounts = tuple(self.pick.choice((self.account, self.visitor))() for _ in range(3))
             return Operation(("MGET", *accounts), accounts=accounts)
         account = self.visitor() if self.pick.random() < 0.1 else self.account()
         words = {"FRESH": ("BALANCE", account, "FRESH"),
+                 "CANSPEND": ("CANSPEND", account, self.wish()),
                  "HISTORY": ("HISTORY", account, "COUNT", 4)}.get(name, (name, account))
         return Operation(words, accounts=(account,))
 
@@ -70,12 +75,15 @@ class Maker:
     def visitor_name(self, client, number):
         return f"guest-{client}-{number}"
 
+    def wish(self):
+        return TOO_MUCH if self.pick.random() < 0.1 else self.amount()
+
     # --- mutations ---
 
     def mutation(self):
         makers = (self.credit, self.debit, self.transfer, self.mtransfer, self.reverse,
-                  self.setfloor, self.visit)
-        return self.pick.choices(makers, (8, 5, 4, 2, 1, 1, 4))[0]()
+                  self.setfloor, self.visit, self.hold, self.end_hold, self.settle)
+        return self.pick.choices(makers, (8, 5, 4, 2, 1, 1, 6, 2, 2, 1))[0]()
 
     def mutate(self, *words, accounts, key=None):
         key = key or next(self.keys)
@@ -87,8 +95,35 @@ class Maker:
 
     def debit(self):
         account = self.account()
-        amount = TOO_MUCH if self.pick.random() < 0.05 else self.amount()
-        return self.mutate("DEBIT", account, amount, accounts=(account,))
+        return self.mutate("DEBIT", account, self.wish(), accounts=(account,))
+
+    def hold(self):
+        account, key = self.account(), next(self.keys)
+        return Operation(("HOLD", account, self.wish(), "KEY", key, "TTL",
+                          self.pick.choice(HOLD_SECONDS)), key, (account,), kept=True)
+
+    def end_hold(self):
+        hold = self.unused(self.holds)
+        if hold is None:
+            return self.hold()
+        return self.mutate(self.pick.choice(("CAPTURE", "RELEASE")), hold, accounts=())
+
+    def settle(self):
+        charge = self.unused(self.charges)
+        if charge is None:
+            return self.visit()
+        outcome = self.pick.choice(OUTCOMES)
+        self.charges[charge] = outcome != "UNKNOWN"  # that one stays open
+        return self.mutate("CHARGE", "SETTLE", charge, outcome, accounts=())
+
+    def unused(self, numbers):
+        """One of them that is marked as used from now on; None where there is none."""
+        left = [number for number, used in numbers.items() if not used]
+        if not left:
+            return None
+        number = self.pick.choice(left)
+        numbers[number] = True
+        return number
 
     def transfer(self):
         source, target = self.pick.sample(HOT, 2)
@@ -102,10 +137,9 @@ class Maker:
         return Operation(("MTRANSFER", "KEY", key, *itertools.chain(*legs)), key, (), kept=True)
 
     def reverse(self):
-        if all(self.transfers.values()):
+        transfer = self.unused(self.transfers)
+        if transfer is None:
             return self.credit()
-        transfer = self.pick.choice([each for each, used in self.transfers.items() if not used])
-        self.transfers[transfer] = True
         return self.mutate("REVERSE", transfer, accounts=())
 
     def setfloor(self):
@@ -113,15 +147,23 @@ class Maker:
         return self.mutate("SETFLOOR", account, -self.amount(), accounts=(account,))
 
     def visit(self):
-        """The next step in the life of an account: opened, credited, emptied, closed."""
+        """The next step in the life of an account: opened, charged or credited, perhaps suspended
+        for a while, emptied, closed."""
         if self.life is None:
             account = self.visitor_name(self.client, self.opened[self.client])
-            amount = self.amount()
-            self.life = iter((
-                Operation(("OPEN", account, ASSET), account, (account,), kept=True),
-                self.mutate("CREDIT", account, amount, accounts=(account,)),
-                self.mutate("DEBIT", account, amount, accounts=(account,)),
-                self.mutate("CLOSE", account, accounts=(account,))))
+            of = {"accounts": (account,)}
+            key, amount = next(self.keys), self.amount()
+            steps = [Operation(("OPEN", account, ASSET), account, (account,), kept=True),
+                     Operation(("CHARGE", "BEGIN", account, self.amount(), "KEY", key,
+                                "THRESHOLD", 1), key, (account,), kept=True),
+                     self.mutate("CREDIT", account, amount, **of)]
+            if self.pick.random() < 0.3:
+                steps += [self.mutate("SUSPEND", account, **of),
+                          self.mutate("DEBIT", account, 1, **of),
+                          self.mutate("RESUME", account, **of)]
+            steps += [self.mutate("DEBIT", account, amount, **of),
+                      self.mutate("CLOSE", account, **of)]
+            self.life = iter(steps)
         try:
             return next(self.life)
         except StopIteration:
@@ -135,3 +177,7 @@ class Maker:
             self.opened[self.client] += 1
         elif operation.name in ("CREDIT", "TRANSFER") and len(self.transfers) < TRANSFERS_MAX:
             self.transfers.setdefault(reply["transfer"], False)
+        elif operation.name == "HOLD":
+            self.holds.setdefault(reply["hold"], False)
+        elif operation.words[:2] == ("CHARGE", "BEGIN"):
+            self.charges.setdefault(reply["charge"], False)

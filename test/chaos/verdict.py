@@ -18,8 +18,10 @@ from collections import Counter, defaultdict
 
 from clients import LOST, NOT_DEFINITE
 
-MONEY = ("CREDIT", "DEBIT", "TRANSFER", "REVERSE")
-EVENTS = ("SETFLOOR", "CLOSE")
+# What their replies show: the state by balance and available, or by floor and status.
+MONEY = ("CREDIT", "DEBIT", "TRANSFER", "REVERSE", "HOLD", "RELEASE", "CAPTURE", "CHARGE")
+EVENTS = ("SETFLOOR", "SUSPEND", "RESUME", "CLOSE")
+SPENDS = ("DEBIT", "TRANSFER", "HOLD", "CANSPEND")  # account and amount stand next
 
 
 class Told:
@@ -98,8 +100,10 @@ class Verdict:
         if event.name in EVENTS:
             return [(reply["account"], int(reply["version"]),
                      (None, None, int(reply["floor"]), reply["status"]))]
-        if event.name == "OPEN":
+        if event.name in ("OPEN", "CHARGE"):
             return [(reply["account"], int(reply["version"]), (None, None, None, None))]
+        if event.name == "CANSPEND" and int(reply[3] or 0) > 0:
+            return [(event.words[1], int(reply[3]), (None, None, None, None))]
         return []
 
     @staticmethod
@@ -108,8 +112,9 @@ class Verdict:
         sides = []
         for account, prefix in (("account", ""), ("to", "to_")):
             if reply.get(account) and reply.get(prefix + "version") not in (None, "0", ""):
+                balance = int(reply[prefix + "balance"])
                 sides.append((reply[account], int(reply[prefix + "version"]),
-                              (int(reply[prefix + "balance"]), None, None, None)))
+                              (balance, balance - int(reply[prefix + "available"]), None, None)))
         return sides
 
     def values(self, event):
@@ -152,6 +157,8 @@ class Verdict:
                 self.wrong(event, "refused while all that it needs was well")
         elif event.code == "INSUFFICIENT":
             self.judge_insufficient(event)
+        elif event.name == "CANSPEND" and event.code == "OK":
+            self.judge_canspend(event, excused)
         elif event.code == "NOACCOUNT":
             opened = [self.nobody_before.get(name, event.end) < event.start
                       for name in event.words[1:] if self.names_account(name)]
@@ -222,10 +229,10 @@ class Verdict:
     def judge_insufficient(self, event):
         """At some version between the first that it may have met and the last, the amount was too
         much; a transfer of several legs, and the reverse of one, may lack at any of them."""
-        if event.name not in ("DEBIT", "TRANSFER"):
+        if event.name not in SPENDS:
             return
         name = event.words[1]
-        amount = int(event.words[2 if event.name == "DEBIT" else 3])
+        amount = int(event.words[3 if event.name == "TRANSFER" else 2])
         account = self.journal.account(name)
         version = max(1, self.told[name].before(event.start))
         while (state := account.at(version)) is not None:
@@ -235,6 +242,26 @@ class Verdict:
                 return
             version += 1
         self.wrong(event, f"{name} had enough all the time")
+
+    def judge_canspend(self, event, excused):
+        """DENY is the store's word; UNKNOWN is for when it cannot be asked."""
+        answer, reason, available, version, source = event.reply
+        if answer == "UNKNOWN":
+            if not excused:
+                self.wrong(event, "UNKNOWN while the store was well")
+            return
+        self.judge_reply(event)
+        account = self.journal.account(event.words[1])
+        state = account.at(int(version or 0)) if account else None
+        if answer == "DENY" and source != "sql":
+            self.wrong(event, "denied by the cache")
+        if state is None:
+            return
+        if int(available) != state.balance - state.held:
+            self.wrong(event, f"available is shown as {available}, it is {state}")
+        may = state.status == "active" and int(available) - int(event.words[2]) >= state.floor
+        if may != (answer == "ALLOW"):
+            self.wrong(event, f"{answer} for {reason} at {state}")
 
     # --- one key ---
 
@@ -264,8 +291,8 @@ class Verdict:
         return doubt == 0 or definite > doubt
 
     def judge_results(self, key, done, found):
-        fields = ("transfer", "account", "balance", "version", "to", "to_balance", "to_version",
-                  "floor", "status")
+        fields = ("transfer", "hold", "charge", "state", "account", "balance", "available",
+                  "version", "to", "to_balance", "to_version", "floor", "status")
         results = {tuple(event.reply.get(each) for each in fields) for event in done}
         if len(results) > 1:
             self.wrong(done[-1], f"{key} was answered in different ways: {results}")
@@ -273,6 +300,8 @@ class Verdict:
             self.wrong(done[-1], f"{key} was done for the first time more than once")
         transfer, version = found
         first = done[0].reply
+        if "transfer" not in first and done[0].name not in EVENTS:
+            return  # a hold or charge: their ids stand in other tables
         if (transfer is not None and first.get("transfer") != transfer) or (
                 transfer is None and version is not None and first.get("version") != version):
             self.wrong(done[0], f"{key} is {found} in the store")

@@ -16,7 +16,8 @@ from faults import LANES, Lane
 SETTLE_SECONDS = 3.0
 RECOVERY_SECONDS_MAX = 15.0
 REDIS_TIMEOUT_SECONDS = 60
-CONF = "[limits]\nrequest-timeout-ms = 5000\n"
+CONF = ("[limits]\nrequest-timeout-ms = 5000\n"
+        "[fuses]\nsuspensions = 1000000\ncharges = 1000000\n")
 
 
 class World:
