@@ -79,6 +79,7 @@ DECLARE
     lease CONSTANT text := nullif(current_setting('ballast.lease', true), '');
     at_once boolean;
     id bigint[];
+    delta bigint[];
     rest integer[];
     posted bigint;
 BEGIN
@@ -109,11 +110,15 @@ BEGIN
                                                       p_asset, p_amount, p_target, p_memo, p_op);
         RETURN;
     END IF;
+    -- Ids are drawn here already: a statement costs more than what they are wasted on.
     SELECT count(DISTINCT p_key[i]) = count(*) AND sum(p_amount[i]) < 4611686018427387904
-           AND bool_and(p_kind[i] IN ('credit', 'debit')
-                        AND ballast.words_error(p_kind[i], p_key[i], p_account[i], p_peer[i], NULL,
-                                                p_amount[i], NULL, NULL) IS NULL)
-      INTO at_once
+           AND bool_and(coalesce(p_kind[i] IN ('credit', 'debit') AND p_amount[i] > 0
+                                 AND octet_length(p_key[i]) BETWEEN 1 AND 128
+                                 AND ballast.is_system(p_peer[i])
+                                 AND NOT ballast.is_system(p_account[i]), false)),
+           array_agg(nextval('ballast.transfer_id')),
+           array_agg(CASE p_kind[i] WHEN 'debit' THEN -p_amount[i] ELSE p_amount[i] END)
+      INTO at_once, id, delta
       FROM generate_subscripts(p_op, 1) AS i;
     IF at_once IS NOT TRUE THEN
         RETURN QUERY SELECT * FROM ballast.post_and_note(p_commit, p_kind, p_key, p_account, p_peer,
@@ -121,30 +126,32 @@ BEGIN
         RETURN;
     END IF;
 
-    id := ARRAY(SELECT nextval('ballast.transfer_id') FROM generate_subscripts(p_op, 1));
+    -- The sorted insert waits for any other transaction that holds one of the keys. What was used
+    -- before changes nothing here.
+    INSERT INTO ballast.mutation (key, kind, fingerprint, transfer)
+    SELECT p_key[i], p_kind[i],
+           ballast.fingerprint(ballast.words(p_kind[i], p_account[i], p_peer[i], p_amount[i], NULL,
+                                             p_memo[i])), id[i]
+      FROM generate_subscripts(p_op, 1) AS i
+     ORDER BY p_key[i]
+    ON CONFLICT (key) DO NOTHING;
+    GET DIAGNOSTICS posted = ROW_COUNT;
+    IF posted < cardinality(p_op) THEN
+        delta := ARRAY(SELECT (SELECT delta[i] FROM ballast.mutation AS m
+                                WHERE m.key = ANY (ARRAY[p_key[i]]) AND m.transfer = id[i])
+                         FROM generate_subscripts(p_op, 1) AS i);
+    END IF;
+
     -- Every account of the batch is updated, in sorted order, so that all are locked: those that
     -- do not bear what is asked stay as they are but for `deferred`, and so do those of which all
     -- keys were used before. The join is written so that no plan but a look-up by key fits it.
     RETURN QUERY
-    WITH taken AS (
-        INSERT INTO ballast.mutation (key, kind, fingerprint, transfer)
-        SELECT p_key[i], p_kind[i],
-               ballast.fingerprint(ballast.words(p_kind[i], p_account[i], p_peer[i], p_amount[i],
-                                                 NULL, p_memo[i])), id[i]
-          FROM generate_subscripts(p_op, 1) AS i
-         ORDER BY p_key[i]
-        ON CONFLICT (key) DO NOTHING
-        RETURNING transfer
-    ), step AS MATERIALIZED (
+    WITH step AS MATERIALIZED (
         SELECT x.i, x.account, x.amount, x.nth, x.running::bigint
-          FROM (SELECT n.i, p_account[n.i] AS account, d.amount,
-                       count(d.amount) OVER w AS nth, sum(d.amount) OVER w AS running
-                  FROM generate_subscripts(p_op, 1) AS n (i)
-                  LEFT JOIN taken ON taken.transfer = id[n.i],
-                       LATERAL (SELECT CASE WHEN taken.transfer IS NULL THEN NULL
-                                            WHEN p_kind[n.i] = 'credit' THEN p_amount[n.i]
-                                            ELSE -p_amount[n.i] END AS amount) AS d
-                WINDOW w AS (PARTITION BY p_account[n.i] ORDER BY n.i
+          FROM (SELECT i, p_account[i] AS account, delta[i] AS amount,
+                       count(delta[i]) OVER w AS nth, sum(delta[i]) OVER w AS running
+                  FROM generate_subscripts(p_op, 1) AS i
+                WINDOW w AS (PARTITION BY p_account[i] ORDER BY i
                              ROWS UNBOUNDED PRECEDING)) AS x
     ), run AS (
         SELECT account, count(amount) AS versions, coalesce(sum(amount), 0)::bigint AS amount,

@@ -4,11 +4,14 @@
 SET LOCAL ROLE ballast_owner;
 
 -- The timeline that this server writes on, as in the names of its WAL files; NULL on a standby.
+-- (Of plpgsql, as the next: a function of SQL would be parsed and planned anew in each commit.)
 CREATE FUNCTION ballast.timeline() RETURNS text
-LANGUAGE sql VOLATILE
+LANGUAGE plpgsql VOLATILE
 AS $$
-    SELECT CASE WHEN NOT pg_is_in_recovery()
-                THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END
+BEGIN
+    RETURN CASE WHEN NOT pg_is_in_recovery()
+                THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END;
+END
 $$;
 
 CREATE TYPE ballast.era_row AS (
@@ -84,9 +87,12 @@ $$;
 
 -- Whether money may move: the timeline is settled, and an operator has accepted it.
 CREATE FUNCTION ballast.timeline_is_accepted() RETURNS boolean
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 AS $$
-    SELECT e.settled = t AND e.accepted = t FROM ballast.era AS e, ballast.timeline() AS t
+BEGIN
+    RETURN (SELECT e.settled = t AND e.accepted = t
+              FROM ballast.era AS e, ballast.timeline() AS t);
+END
 $$;
 
 -- T1: renews (or takes) the caller's lease and returns, read after it in the same transaction,

@@ -3,13 +3,14 @@
  * comparison pay the same client. One thread, epoll, C connections with up to D requests in flight
  * each.
  *
- *   load --port P --mode get|mget|credit --connections C --pipeline D --accounts N --seconds S
- *        [--prefix STR] [--hot] [--rate R] [--seed N]
+ *   load --port P --mode get|mget|credit|idle --connections C --pipeline D --accounts N
+ *        --seconds S [--requests N] [--prefix STR] [--hot] [--rate R] [--seed N]
  *
  * Without --rate every connection keeps its pipeline full (closed loop). With it, R requests a
  * second are due at fixed times, whatever the server does, and latency counts from when a request
- * was due: a stall is not hidden by the requests that it kept from being sent. Prints one line of
- * JSON.
+ * was due: a stall is not hidden by the requests that it kept from being sent. --requests ends it
+ * after so many replies, for counting instructions. `idle` opens the connections, says so with an
+ * empty line, and does nothing. Prints one line of JSON.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,9 +32,10 @@
 #define PIPELINE_MAX 1024
 #define CONNECTIONS_MAX 20000
 #define REPLY_MAX (1 << 16)
-#define MGET_KEYS 100
+#define MGET_KEYS 100 /* its request names the count */
+#define ACCOUNT_DIGITS 7
 
-enum mode { MODE_GET, MODE_MGET, MODE_CREDIT };
+enum mode { MODE_GET, MODE_MGET, MODE_CREDIT, MODE_IDLE };
 
 struct connection {
     int fd;
@@ -57,6 +59,7 @@ static struct {
     int pipeline;
     long accounts;
     double seconds;
+    uint64_t requests; /* 0: until the seconds are over */
     const char *prefix;
     bool hot;
     double rate;
@@ -87,34 +90,69 @@ static void die(const char *what)
     exit(1);
 }
 
+/* Text, digits with leading zeros, and a bulk of both, by hand: the generator shares the machine
+ * with what it measures, and printf() would cost as much as the server does. */
+static char *put_text(char *at, const char *text, size_t len)
+{
+    memcpy(at, text, len);
+    return at + len;
+}
+
+static char *put_digits(char *at, unsigned long number, int digits)
+{
+    for (int i = digits; i-- > 0; number /= 10) {
+        at[i] = (char)('0' + number % 10);
+    }
+    return at + digits;
+}
+
+static char *put_account(char *at)
+{
+    static size_t prefix_len, header_len;
+    static char header[32];
+
+    if (header_len == 0) {
+        prefix_len = strlen(options.prefix);
+        header_len = (size_t)sprintf(header, "$%zu\r\n", prefix_len + 1 + ACCOUNT_DIGITS);
+    }
+    at = put_text(at, header, header_len);
+    at = put_text(at, options.prefix, prefix_len);
+    *at++ = 'b';
+    at = put_digits(at, (unsigned long)pick_account(), ACCOUNT_DIGITS);
+    return put_text(at, "\r\n", 2);
+}
+
+#define PUT_CONSTANT(at, text) put_text((at), (text), sizeof(text) - 1)
+
 /* Appends one request. */
 static void put_request(struct connection *c)
 {
     char *at = c->out + c->out_len;
-    char account[64], key[64];
-    int len = 0;
+
     switch (options.mode) {
     case MODE_GET:
-        snprintf(account, sizeof account, "%sb%07ld", options.prefix, pick_account());
-        len = sprintf(at, "*2\r\n$3\r\nGET\r\n$%zu\r\n%s\r\n", strlen(account), account);
+        at = PUT_CONSTANT(at, "*2\r\n$3\r\nGET\r\n");
+        at = put_account(at);
         break;
     case MODE_MGET:
-        len = sprintf(at, "*%d\r\n$4\r\nMGET\r\n", MGET_KEYS + 1);
+        at = PUT_CONSTANT(at, "*101\r\n$4\r\nMGET\r\n");
         for (int i = 0; i < MGET_KEYS; i++) {
-            snprintf(account, sizeof account, "%sb%07ld", options.prefix, pick_account());
-            len += sprintf(at + len, "$%zu\r\n%s\r\n", strlen(account), account);
+            at = put_account(at);
         }
         break;
     case MODE_CREDIT:
-        snprintf(account, sizeof account, "b%07ld", pick_account());
-        snprintf(key, sizeof key, "bench-%llx-%llu", (unsigned long long)options.seed,
-                 (unsigned long long)sent_keys++);
-        len = sprintf(at,
-                      "*5\r\n$6\r\nCREDIT\r\n$%zu\r\n%s\r\n$1\r\n1\r\n$3\r\nKEY\r\n$%zu\r\n%s\r\n",
-                      strlen(account), account, strlen(key), key);
+        at = PUT_CONSTANT(at, "*5\r\n$6\r\nCREDIT\r\n");
+        at = put_account(at);
+        at = PUT_CONSTANT(at, "$1\r\n1\r\n$3\r\nKEY\r\n$25\r\n");
+        at = put_digits(at, options.seed % 10000000000000ul, 13);
+        *at++ = '-';
+        at = put_digits(at, sent_keys++, 11);
+        at = PUT_CONSTANT(at, "\r\n");
+        break;
+    case MODE_IDLE:
         break;
     }
-    c->out_len += (size_t)len;
+    c->out_len = (size_t)(at - c->out);
 }
 
 static void watch(int epoll, struct connection *c, bool writing)
@@ -255,7 +293,7 @@ static void parse_options(int argc, char **argv)
         {"port", 1, NULL, 'p'},     {"mode", 1, NULL, 'm'},     {"connections", 1, NULL, 'c'},
         {"pipeline", 1, NULL, 'd'}, {"accounts", 1, NULL, 'a'}, {"seconds", 1, NULL, 's'},
         {"prefix", 1, NULL, 'x'},   {"hot", 0, NULL, 'h'},      {"rate", 1, NULL, 'r'},
-        {"seed", 1, NULL, 'e'},     {NULL, 0, NULL, 0}};
+        {"seed", 1, NULL, 'e'},     {"requests", 1, NULL, 'n'}, {NULL, 0, NULL, 0}};
     for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         switch (o) {
         case 'p':
@@ -264,7 +302,11 @@ static void parse_options(int argc, char **argv)
         case 'm':
             options.mode = strcmp(optarg, "credit") == 0 ? MODE_CREDIT
                            : strcmp(optarg, "mget") == 0 ? MODE_MGET
+                           : strcmp(optarg, "idle") == 0 ? MODE_IDLE
                                                          : MODE_GET;
+            break;
+        case 'n':
+            options.requests = strtoull(optarg, NULL, 10);
             break;
         case 'c':
             options.connections = atoi(optarg);
@@ -335,6 +377,20 @@ static void issue(int epoll, struct connection **all, int64_t start, uint64_t *i
     }
 }
 
+/* Until something arrives or the next request is due; in a closed loop, until something arrives. */
+static int wait_for_events(int epoll, struct epoll_event *events, int room, int64_t start,
+                           uint64_t issued)
+{
+    struct timespec wait = {.tv_nsec = 100000000};
+
+    if (options.rate > 0) {
+        int64_t due = start + (int64_t)((double)issued * 1e6 / options.rate);
+        int64_t left_us = due - clock_boot_us();
+        wait.tv_nsec = left_us <= 0 ? 0 : left_us > 100000 ? 100000000 : left_us * 1000;
+    }
+    return epoll_pwait2(epoll, events, room, &wait, NULL);
+}
+
 int main(int argc, char **argv)
 {
     parse_options(argc, argv);
@@ -349,10 +405,16 @@ int main(int argc, char **argv)
     }
     int64_t start = clock_boot_us(), end = start + (int64_t)(options.seconds * 1e6);
     uint64_t issued = 0;
+    if (options.mode == MODE_IDLE) {
+        puts("");
+        fflush(stdout);
+        usleep((useconds_t)(options.seconds * 1e6));
+        return 0;
+    }
     issue(epoll, all, start, &issued);
-    while (clock_boot_us() < end) {
+    while (clock_boot_us() < end && (options.requests == 0 || replies < options.requests)) {
         struct epoll_event events[256];
-        int n = epoll_wait(epoll, events, 256, options.rate > 0 ? 0 : 100);
+        int n = wait_for_events(epoll, events, 256, start, issued);
         for (int i = 0; i < n; i++) {
             struct connection *c = events[i].data.ptr;
             if (events[i].events & EPOLLOUT) {
@@ -360,7 +422,8 @@ int main(int argc, char **argv)
             }
             if (events[i].events & ~(unsigned)EPOLLOUT) {
                 receive(c);
-                if (options.rate <= 0 && c->out_len == 0 && c->in_flight < options.pipeline) {
+                if (options.rate <= 0 && c->out_len == 0 && c->in_flight < options.pipeline &&
+                    (options.requests == 0 || replies < options.requests)) {
                     int64_t now = clock_boot_us();
                     while (c->in_flight < options.pipeline) {
                         send_due(c, now);
