@@ -3,7 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define DECIMAL_DIGITS_MAX 20 /* of UINT64_MAX */
+#define DECIMAL_DIGITS_MAX 20  /* of UINT64_MAX */
+#define DECIMAL_DIGITS_SURE 19 /* so many cannot overflow */
 
 static const char digit_pairs[201] =
     "00010203040506070809101112131415161718192021222324252627282930"
@@ -50,14 +51,12 @@ size_t decimal_write_int64(char out[DECIMAL_ROOM], int64_t value)
     return 1 + decimal_write(out + 1, -(uint64_t)value);
 }
 
-enum decimal_result decimal_parse_uint64(const char *text, size_t len, uint64_t *value)
+/* One that is so long that it may not fit. */
+static enum decimal_result decimal_parse_long(const char *text, size_t len, uint64_t *value)
 {
     uint64_t number = 0;
     enum decimal_result result = DECIMAL_OK;
 
-    if (len == 0 || (text[0] == '0' && len > 1)) {
-        return DECIMAL_MALFORMED;
-    }
     for (size_t i = 0; i < len; i++) {
         unsigned digit = (unsigned char)text[i] - (unsigned)'0';
 
@@ -73,6 +72,28 @@ enum decimal_result decimal_parse_uint64(const char *text, size_t len, uint64_t 
         *value = number;
     }
     return result;
+}
+
+enum decimal_result decimal_parse_uint64(const char *text, size_t len, uint64_t *value)
+{
+    uint64_t number = 0;
+
+    if (len == 0 || (text[0] == '0' && len > 1)) {
+        return DECIMAL_MALFORMED;
+    }
+    if (len > DECIMAL_DIGITS_SURE) {
+        return decimal_parse_long(text, len, value);
+    }
+    for (size_t i = 0; i < len; i++) {
+        unsigned digit = (unsigned char)text[i] - (unsigned)'0';
+
+        if (digit > 9) {
+            return DECIMAL_MALFORMED;
+        }
+        number = number * 10 + digit;
+    }
+    *value = number;
+    return DECIMAL_OK;
 }
 
 enum decimal_result decimal_parse_int64(const char *text, size_t len, int64_t *value)

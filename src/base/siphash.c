@@ -59,8 +59,12 @@ uint64_t siphash24(const void *data, size_t len, const uint8_t key[SIPHASH_KEY_B
     for (; left >= 8; left -= 8, at += 8) {
         sip_compress(&s, sip_word(at));
     }
-    for (size_t i = 0; i < left; i++) {
-        last |= (uint64_t)at[i] << (8 * i);
+    if (left > 0 && len >= 8) {
+        last |= sip_word(at + left - 8) >> (8 * (8 - left)); /* the last word, less what is done */
+    } else {
+        for (size_t i = 0; i < left; i++) {
+            last |= (uint64_t)at[i] << (8 * i);
+        }
     }
     sip_compress(&s, last);
     s.v2 ^= 0xff;

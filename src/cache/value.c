@@ -31,10 +31,11 @@ static void mac_write(char out[MAC_CHARS], const uint8_t mac_key[16], const stru
 
     assert(id->len >= 1 && id->len <= ACCOUNT_ID_MAX);
     assert(len <= CACHE_VALUE_MAX);
-    memcpy(text, id->bytes, id->len);
+    memcpy(text, id->bytes, sizeof(id->bytes)); /* all of it: a copy of known size is a few loads */
     text[id->len] = '\0';
     memcpy(text + id->len + 1, body, len);
     mac = siphash24(text, (size_t)id->len + 1 + len, mac_key);
+#pragma GCC unroll 11
     for (int i = 0; i < MAC_CHARS; i++) {
         out[i] = base64url[mac >> 58];
         mac <<= 6;
@@ -81,44 +82,72 @@ size_t cache_value_encode(char *out, const uint8_t mac_key[16], const struct acc
     return (size_t)(at - out) + MAC_CHARS;
 }
 
-/* The fields of a value, taken off its front one by one. */
+/* The fields of a value, taken off its front one by one. What stands before `end` is a separator,
+ * so that nothing that stops at one has to look for the end. */
 struct fields {
     const char *at;
-    const char *end; /* behind the last separator */
+    const char *end;
 };
+
+/* So many digits cannot overflow 64 bits, and no number of ours has more. */
+#define DIGITS_MAX 19
+
+/* Digits as decimal_write_...() writes them, up to the next separator. */
+static bool take_digits(struct fields *fields, uint64_t *number)
+{
+    const char *first = fields->at, *at = first;
+    uint64_t value = 0;
+    unsigned digit;
+
+    if (first == fields->end) {
+        return false;
+    }
+    while ((digit = (unsigned char)*at - (unsigned)'0') <= 9) {
+        value = value * 10 + digit;
+        at++;
+    }
+    if (*at != ' ' || at == first || at - first > DIGITS_MAX || (*first == '0' && at - first > 1)) {
+        return false;
+    }
+    fields->at = at + 1;
+    *number = value;
+    return true;
+}
+
+static bool take_count(struct fields *fields, uint64_t *number)
+{
+    return take_digits(fields, number) && *number <= CACHE_VERSION_MAX;
+}
+
+static bool take_int64(struct fields *fields, int64_t *number)
+{
+    bool negative = fields->at < fields->end && *fields->at == '-';
+    uint64_t magnitude;
+
+    fields->at += negative;
+    if (!take_digits(fields, &magnitude) || magnitude > (uint64_t)INT64_MAX + negative ||
+        (negative && magnitude == 0)) {
+        return false;
+    }
+    *number = (int64_t)(negative ? -magnitude : magnitude);
+    return true;
+}
 
 /* The next field; false where there is none, or an empty one. */
 static bool take(struct fields *fields, const char **bytes, size_t *len)
 {
     const char *stop = fields->at;
 
-    while (stop < fields->end && *stop != ' ') {
-        stop++;
-    }
-    if (stop == fields->end || stop == fields->at) {
+    if (stop == fields->end) {
         return false;
+    }
+    while (*stop != ' ') {
+        stop++;
     }
     *bytes = fields->at;
     *len = (size_t)(stop - fields->at);
     fields->at = stop + 1;
-    return true;
-}
-
-static bool take_count(struct fields *fields, uint64_t *number)
-{
-    const char *bytes;
-    size_t len;
-
-    return take(fields, &bytes, &len) && decimal_parse_uint64(bytes, len, number) == DECIMAL_OK &&
-           *number <= CACHE_VERSION_MAX;
-}
-
-static bool take_int64(struct fields *fields, int64_t *number)
-{
-    const char *bytes;
-    size_t len;
-
-    return take(fields, &bytes, &len) && decimal_parse_int64(bytes, len, number) == DECIMAL_OK;
+    return *len > 0;
 }
 
 static bool take_asset(struct fields *fields, struct asset *asset)
@@ -156,9 +185,14 @@ static bool take_status(struct fields *fields, enum account_status *status)
  * next publish or fill deletes it. */
 static bool decode_token(struct cache_value *value, const char *bytes, size_t len)
 {
-    struct fields fields = {.at = bytes + 1, .end = bytes + len};
+    const char *space = memchr(bytes, ' ', len);
+    struct fields fields = {.at = bytes + 1};
 
-    if (len > CACHE_VALUE_MAX || !take_count(&fields, &value->era) || fields.at == fields.end) {
+    if (len > CACHE_VALUE_MAX || space == NULL || space + 1 == bytes + len) {
+        return false;
+    }
+    fields.end = space + 1;
+    if (!take_count(&fields, &value->era)) {
         return false;
     }
     value->kind = CACHE_TOKEN;
@@ -202,6 +236,9 @@ void cache_value_decode(struct cache_value *value, const uint8_t mac_key[16],
         return;
     }
     fields.end = bytes + len - MAC_CHARS;
+    if (fields.end[-1] != ' ') {
+        return;
+    }
     mac_write(mac, mac_key, id, bytes, len - MAC_CHARS);
     if (memcmp(mac, fields.end, MAC_CHARS) != 0) {
         return;

@@ -56,28 +56,19 @@ uint32_t account_id_hash(const struct account_id *id)
 
 bool asset_parse(struct asset *asset, const char *bytes, size_t len)
 {
-    const char *slash = len > 0 && len <= ASSET_MAX ? memchr(bytes, '/', len) : NULL;
-    if (slash == NULL) {
+    size_t slash = 0;
+    while (slash < len && ((bytes[slash] >= 'A' && bytes[slash] <= 'Z') ||
+                           (bytes[slash] >= '0' && bytes[slash] <= '9'))) {
+        slash++;
+    }
+    if (slash < 1 || slash > 12 || slash == len || bytes[slash] != '/') {
         return false;
     }
-    size_t code_len = (size_t)(slash - bytes);
-    size_t scale_len = len - code_len - 1;
-    if (code_len < 1 || code_len > 12 || scale_len < 1 || scale_len > 2) {
-        return false;
-    }
-    for (size_t i = 0; i < code_len; i++) {
-        if (!((bytes[i] >= 'A' && bytes[i] <= 'Z') || (bytes[i] >= '0' && bytes[i] <= '9'))) {
-            return false;
-        }
-    }
-    int scale = 0;
-    for (size_t i = code_len + 1; i < len; i++) {
-        if (bytes[i] < '0' || bytes[i] > '9') {
-            return false;
-        }
-        scale = scale * 10 + (bytes[i] - '0');
-    }
-    if (scale > 18 || (scale_len == 2 && slash[1] == '0')) {
+    const char *scale = bytes + slash + 1;
+    size_t scale_len = len - slash - 1;
+    bool is_scale = (scale_len == 1 && scale[0] >= '0' && scale[0] <= '9') ||
+                    (scale_len == 2 && scale[0] == '1' && scale[1] >= '0' && scale[1] <= '8');
+    if (!is_scale) {
         return false;
     }
     asset->len = (uint8_t)len;
