@@ -28,6 +28,10 @@
 #define CACHE_SCAN_COUNT 1000
 #define CACHE_SCAN_IDS_MAX 65536
 
+/* Requests under way on one link. The engine has a few batches, its jobs a few more; a part of a
+ * write is one too. */
+#define CACHE_REQUESTS_MAX 16384
+
 /* Bytes of the key prefix: a name space, typed by a person. */
 #define CACHE_PREFIX_MAX 64
 

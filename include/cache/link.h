@@ -32,6 +32,7 @@
 #include "base/attributes.h"
 #include "base/buffer.h"
 #include "base/list.h"
+#include "base/pool.h"
 #include "cache/cache.h"
 #include "cache/limits.h"
 #include "cache/scripts.h"
@@ -155,6 +156,7 @@ struct cache_link {
     struct list sent;
     struct list refused;
     struct buffer out; /* scratch: the commands being built */
+    struct pool *reads, *guarded, *parts; /* requests under way: read.c, write.c */
 
     /* known once it is up */
     struct cache_identity identity;
@@ -185,6 +187,11 @@ void cache_link_close(struct cache_link *link);
 
 /* Called by the verification when all is proven. */
 void cache_link_set_up(struct cache_link *link, const char *policy);
+
+/* Of the objects in link->reads, ->guarded and ->parts. */
+size_t cache_read_size(void);
+size_t cache_guarded_size(void);
+size_t cache_part_size(void);
 
 /* verify.c: asks everything in one write; ends in cache_link_set_up() or cache_link_close(). */
 void cache_link_verify(struct cache_link *link);

@@ -53,13 +53,15 @@ struct reply {
     /* Adds the request's words. NULL: none but the name. */
     void (*describe)(const struct reply *reply, const void *answer, struct slowlog_entry *entry);
     enum reply_grade grade;
-    struct buffer text;    /* a text slot's, or an answer that had to be encoded before its turn */
-    void *memory;          /* owned; freed with the reply */
-    size_t count;          /* MGET, EXISTS: accounts; text slots: bytes in session->text_bytes */
-    size_t left;           /* accounts that have not been answered */
-    size_t extra;          /* EXISTS: system accounts */
-    int64_t amount;        /* CANSPEND */
-    struct read_item read; /* GET, BALANCE */
+    struct buffer text; /* a text slot's, or an answer that had to be encoded before its turn */
+    void *memory;       /* owned; freed with the reply */
+    struct read_item *items; /* MGET, EXISTS: from the group's spare ones; given back with it */
+    size_t items_room;       /* bytes that were asked for them */
+    size_t count;            /* of them; text slots: bytes in session->text_bytes */
+    size_t left;             /* accounts that have not been answered */
+    size_t extra;            /* EXISTS: system accounts */
+    int64_t amount;          /* CANSPEND */
+    struct read_item read;   /* GET, BALANCE, CANSPEND */
 };
 
 /* --- for handlers -----------------------------------------------------------------------------*/

@@ -10,9 +10,10 @@
 /* Bytes that one session may bring into one turn of the loop: others wait no longer than that. */
 #define LIMIT_SESSION_READ_BYTES (64 * 1024)
 
-/* Bytes of buffers and arguments that an idle session keeps: 10,000 of them must be small. */
+/* Bytes of buffers that an idle session keeps: 10,000 of them must be small. And arguments that a
+ * worker keeps for all of them. */
 #define LIMIT_SESSION_KEEP_BYTES 4096
-#define LIMIT_SESSION_KEEP_ARGS 64
+#define LIMIT_SESSION_KEEP_ARGS 65536
 
 /* Bytes beyond the arguments themselves that a command takes for each of them: `$N` and ends. */
 #define LIMIT_SESSION_ARG_OVERHEAD_BYTES 128
@@ -34,6 +35,11 @@
 /* So many accounts of an MGET, or rows of a HISTORY, count as one more request of the pipeline:
  * what a session may have under way is bounded in memory, not only in number. */
 #define LIMIT_REQUEST_UNIT 32
+
+/* Accounts of one MGET for which memory is kept from one request to the next, and for how many such
+ * requests: some 3 MB a worker. */
+#define LIMIT_SPARE_ITEMS 128
+#define LIMIT_SPARE_BLOCKS 64
 
 /* Rows of one HISTORY. */
 #define LIMIT_HISTORY_DEFAULT 10

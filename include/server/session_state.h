@@ -25,6 +25,7 @@
 #include "base/buffer.h"
 #include "base/list.h"
 #include "base/pool.h"
+#include "base/spare.h"
 #include "server/clients.h"
 #include "server/command.h"
 #include "server/command_stats.h"
@@ -48,6 +49,9 @@ struct session_group {
     struct list closed; /* freed at the end of a turn, when nothing of theirs is in flight */
     struct list dirty;  /* to be looked after at the end of this turn */
     struct pool *replies;
+    struct spare items;    /* of replies to MGET and EXISTS */
+    struct resp_args args; /* of whoever is parsed; a session has its own while half a command
+                              of it is there */
     struct command_stats *stats;
     struct event *sweep;
     int64_t now_us;     /* of this turn's answers, for latencies; 0: not read yet */

@@ -3,7 +3,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define DECIMAL_DIGITS_MAX 20  /* of UINT64_MAX */
 #define DECIMAL_DIGITS_SURE 19 /* so many cannot overflow */
 
 static const char digit_pairs[201] =
@@ -12,11 +11,23 @@ static const char digit_pairs[201] =
     "62636465666768697071727374757677787980818283848586878889909192"
     "93949596979899";
 
+static size_t decimal_digits(uint64_t value)
+{
+    size_t count = 1;
+
+    for (; value >= 10000; value /= 10000) {
+        count += 4;
+    }
+    return count + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
+/* From the back, in its place: a copy would cost as much again. */
 static size_t decimal_write(char *out, uint64_t value)
 {
-    char digits[DECIMAL_DIGITS_MAX];
-    char *at = digits + sizeof digits;
+    size_t len = decimal_digits(value);
+    char *at = out + len;
 
+    *at = '\0';
     while (value >= 100) {
         at -= 2;
         memcpy(at, digit_pairs + 2 * (value % 100), 2);
@@ -28,11 +39,6 @@ static size_t decimal_write(char *out, uint64_t value)
     } else {
         *--at = (char)('0' + value);
     }
-
-    size_t len = (size_t)(digits + sizeof digits - at);
-
-    memcpy(out, at, len);
-    out[len] = '\0';
     return len;
 }
 

@@ -11,9 +11,13 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "cache/command.h"
+
+/* A key as an argument: header, prefix, id, line end. */
+#define KEY_ROOM (1 + DECIMAL_ROOM + 2 + CACHE_PREFIX_MAX + ACCOUNT_ID_MAX + 2)
 
 static void link_lost(struct cache_link *link);
 static void link_release(struct cache_link *link);
@@ -366,6 +370,9 @@ struct cache_link *cache_link_create(struct event_base *base, const struct cache
     snprintf(link->why, sizeof(link->why), "not connected yet");
     list_init(&link->sent);
     list_init(&link->refused);
+    link->reads = pool_create("cache reads", cache_read_size(), CACHE_REQUESTS_MAX);
+    link->guarded = pool_create("cache writes", cache_guarded_size(), CACHE_REQUESTS_MAX);
+    link->parts = pool_create("cache writes' parts", cache_part_size(), CACHE_REQUESTS_MAX);
     link->turn = event_new(base, -1, 0, on_turn, link);
     link->timer = evtimer_new(base, on_timer, link);
     assert(link->turn != NULL && link->timer != NULL);
@@ -378,6 +385,9 @@ static void link_release(struct cache_link *link)
     event_free(link->turn);
     event_free(link->timer);
     buffer_free(&link->out);
+    pool_destroy(link->reads);
+    pool_destroy(link->guarded);
+    pool_destroy(link->parts);
     free(link->user);
     free(link->password);
     free(link->password_file);
@@ -424,9 +434,24 @@ void cache_link_set_mac_key(struct cache_link *link, const uint8_t key[16])
 
 /* --- for the other files of the layer ---------------------------------------------------------*/
 
+/* Written at once, since every read does it: the id is copied whole, in a few loads. */
 void cache_link_put_key(struct cache_link *link, const struct account_id *id)
 {
-    cache_command_joined(&link->out, link->prefix, link->prefix_len, id->bytes, id->len);
+    size_t len = link->prefix_len + id->len;
+    char *to = buffer_reserve(&link->out, KEY_ROOM);
+    char *at = to;
+
+    *at++ = '$';
+    at += decimal_write_uint64(at, len);
+    *at++ = '\r';
+    *at++ = '\n';
+    memcpy(at, link->prefix, link->prefix_len);
+    at += link->prefix_len;
+    memcpy(at, id->bytes, sizeof(id->bytes));
+    at += id->len;
+    *at++ = '\r';
+    *at++ = '\n';
+    buffer_commit(&link->out, (size_t)(at - to));
 }
 
 void cache_link_put_own_key(struct cache_link *link, const char *name)

@@ -133,7 +133,7 @@ static void read_end(struct link_command *command, enum cache_status status)
         batch->lookups[i]->value.kind = CACHE_ABSENT;
     }
     batch->done(batch->arg, status, status == CACHE_OK ? batch->stamp : "");
-    free(batch);
+    pool_give(batch->command.link->reads, batch);
 }
 
 static const struct link_command_ops read_ops = {
@@ -142,13 +142,18 @@ static const struct link_command_ops read_ops = {
     .expects = read_expects,
 };
 
+size_t cache_read_size(void)
+{
+    return sizeof(struct read_batch);
+}
+
 void cache_read(struct cache_link *link, struct cache_lookup *const *lookups, size_t count,
                 cache_read_fn *done, void *arg)
 {
-    struct read_batch *batch = cache_allocate(sizeof(*batch));
+    struct read_batch *batch = pool_take(link->reads);
     struct buffer *out = &link->out;
 
-    assert(count <= CACHE_READ_LOOKUPS_MAX);
+    assert(batch != NULL && count <= CACHE_READ_LOOKUPS_MAX);
     batch->command.link = link;
     batch->lookups = lookups;
     batch->count = count;

@@ -175,7 +175,7 @@ static void part_end(struct link_command *command, enum cache_status status)
         send_part(part);
         return;
     }
-    free(part);
+    pool_give(whole->link->parts, part);
     if (severity(status) > severity(whole->status)) {
         whole->status = status;
     }
@@ -188,20 +188,30 @@ static void part_end(struct link_command *command, enum cache_status status)
         whole->wanted[i].token_held = false;
     }
     whole->done(whole->arg, whole->status);
-    free(whole);
+    pool_give(whole->link->guarded, whole);
 }
 
 static const struct link_command_ops part_ops = {.item = part_item, .end = part_end};
 
 /* --- requests ---------------------------------------------------------------------------------*/
 
+size_t cache_guarded_size(void)
+{
+    return sizeof(struct guarded);
+}
+
+size_t cache_part_size(void)
+{
+    return sizeof(struct guarded_part);
+}
+
 static struct guarded *guarded_create(struct cache_link *link, enum guarded_kind kind,
                                       const char *stamp, uint64_t era, size_t count, int timeout_ms)
 {
-    struct guarded *whole = cache_allocate(sizeof(*whole));
+    struct guarded *whole = pool_take(link->guarded);
     size_t len = strlen(stamp);
 
-    assert(count >= 1);
+    assert(whole != NULL && count >= 1);
     assert(len < sizeof(whole->stamp));
     whole->link = link;
     whole->kind = kind;
@@ -217,8 +227,9 @@ static void guarded_start(struct guarded *whole, bool is_stale)
 {
     whole->parts_left = (whole->count + CACHE_SCRIPT_KEYS_MAX - 1) / CACHE_SCRIPT_KEYS_MAX;
     for (size_t first = 0; first < whole->count; first += CACHE_SCRIPT_KEYS_MAX) {
-        struct guarded_part *part = cache_allocate(sizeof(*part));
+        struct guarded_part *part = pool_take(whole->link->parts);
 
+        assert(part != NULL);
         part->command.link = whole->link;
         part->whole = whole;
         part->first = first;

@@ -264,7 +264,7 @@ static void some_done(struct read_item *item)
 static void describe_some(const struct reply *reply, const void *answer,
                           struct slowlog_entry *entry)
 {
-    const struct read_item *items = reply->memory;
+    const struct read_item *items = reply->items;
 
     (void)answer;
     for (size_t i = 0; i < reply->count && i <= LIMIT_SLOWLOG_ARGS; i++) {
@@ -275,7 +275,7 @@ static void describe_some(const struct reply *reply, const void *answer,
 /* The gravest of what became of the accounts: all are shown, or one error. */
 static enum outcome some_outcome(const struct reply *reply)
 {
-    const struct read_item *items = reply->memory;
+    const struct read_item *items = reply->items;
     bool stale = false, unavailable = false;
 
     for (size_t i = 0; i < reply->count; i++) {
@@ -297,7 +297,7 @@ static enum outcome some_outcome(const struct reply *reply)
 static enum reply_grade encode_mget(struct reply *reply, const void *answer,
                                     struct resp_writer *out)
 {
-    const struct read_item *items = reply->memory;
+    const struct read_item *items = reply->items;
     enum outcome outcome = some_outcome(reply);
 
     (void)answer;
@@ -318,7 +318,7 @@ static enum reply_grade encode_mget(struct reply *reply, const void *answer,
 static enum reply_grade encode_exists(struct reply *reply, const void *answer,
                                       struct resp_writer *out)
 {
-    const struct read_item *items = reply->memory;
+    const struct read_item *items = reply->items;
     enum outcome outcome = some_outcome(reply);
     int64_t known = (int64_t)reply->extra;
 
@@ -356,47 +356,54 @@ static bool read_accounts(struct call *call, struct read_item *items, size_t *co
     return true;
 }
 
-static void request_some(struct call *call, struct read_item *items, size_t count, size_t systems,
-                         enum reply_grade (*encode)(struct reply *, const void *,
-                                                    struct resp_writer *))
+/* Sets what the engine is told; what it answers, it sets itself. */
+static void ask(struct call *call, struct reply *reply, struct read_item *item)
 {
-    struct reply *reply = call_request(call, count);
-
-    if (reply == NULL) {
-        free(items);
-        return;
-    }
-    reply->memory = items;
-    reply->encode = encode;
-    reply->describe = describe_some;
-    reply->count = count;
-    reply->left = count;
-    reply->extra = systems;
-    for (size_t i = 0; i < count; i++) {
-        items[i].max_age_ms = -1;
-        items[i].deadline_us = call_deadline_us(call);
-        items[i].done = some_done;
-        items[i].owner = reply;
-        engine_read(engine_of(call), &items[i]);
-    }
+    item->fresh = false;
+    item->min_version = 0;
+    item->max_age_ms = -1;
+    item->deadline_us = call_deadline_us(call);
+    item->done = some_done;
+    item->owner = reply;
+    item->age_ms = 0;
+    item->state.version = 0;
+    engine_read(engine_of(call), item);
 }
 
 static void command_some(struct call *call, size_t *systems,
                          enum reply_grade (*encode)(struct reply *, const void *,
                                                     struct resp_writer *))
 {
-    struct read_item *items = calloc(call->count - 1, sizeof *items);
+    struct spare *spare = &call->session->group->items;
+    size_t room = (call->count - 1) * sizeof(struct read_item);
+    struct read_item *items = spare_take(spare, room);
+    struct reply *reply = NULL;
     size_t count = 0;
 
     if (items == NULL) {
         call_error(call, "BUSY", "out of memory; try again after a while");
-    } else if (!read_accounts(call, items, &count, systems)) {
-        free(items);
-    } else if (count == 0) {
-        resp_int(call_writer(call), (int64_t)*systems); /* EXISTS of system accounts alone */
-        free(items);
-    } else {
-        request_some(call, items, count, systems != NULL ? *systems : 0, encode);
+        return;
+    }
+    if (read_accounts(call, items, &count, systems)) {
+        if (count == 0) {
+            resp_int(call_writer(call), (int64_t)*systems); /* EXISTS of system accounts alone */
+        } else {
+            reply = call_request(call, count);
+        }
+    }
+    if (reply == NULL) {
+        spare_give(spare, items, room);
+        return;
+    }
+    reply->items = items;
+    reply->items_room = room;
+    reply->encode = encode;
+    reply->describe = describe_some;
+    reply->count = count;
+    reply->left = count;
+    reply->extra = systems != NULL ? *systems : 0;
+    for (size_t i = 0; i < count; i++) {
+        ask(call, reply, &items[i]);
     }
 }
 

@@ -23,6 +23,7 @@ static void free_reply(struct reply *reply)
 {
     buffer_free(&reply->text);
     free(reply->memory);
+    spare_give(&reply->session->group->items, reply->items, reply->items_room);
     pool_give(reply->session->group->replies, reply);
 }
 

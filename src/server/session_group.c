@@ -6,6 +6,7 @@
 #include "server/loop.h"
 #include "server/reply.h"
 #include "server/session_io.h"
+#include "server/session_limits.h"
 #include "server/session_state.h"
 
 static void sweep_due(int fd, short what, void *arg);
@@ -24,6 +25,7 @@ struct session_group *session_group_create(struct worker *worker)
     list_init(&group->dirty);
     /* Every text slot stands behind a request's: at most as many again. */
     group->replies = pool_create("replies", sizeof(struct reply), 2 * LIMIT_WORKER_REQUESTS);
+    spare_init(&group->items, LIMIT_SPARE_ITEMS * sizeof(struct read_item), LIMIT_SPARE_BLOCKS);
     group->stats = command_stats_create();
     group->scratch = malloc(LIMIT_SESSION_READ_BYTES);
     group->sweep = loop_timer_new(worker->base, sweep_due, group);
@@ -57,6 +59,8 @@ void session_group_free(struct session_group *group)
     assert(list_is_empty(&group->closed));
     event_free(group->sweep);
     pool_destroy(group->replies);
+    spare_free(&group->items);
+    resp_args_free(&group->args);
     command_stats_free(group->stats);
     free(group->scratch);
     free(group);

@@ -53,17 +53,6 @@ static void end_broken(struct session *session, const char *error)
     session_end_after_replies(session, SESSION_END_PROTOCOL);
 }
 
-static void run_command(struct session *session, const struct command *command)
-{
-    struct resp_args *args = &session->args;
-
-    command_dispatch(session, command, args->items, args->count);
-    if (UNLIKELY(args->cap > LIMIT_SESSION_KEEP_ARGS)) {
-        resp_args_free(args);
-        *args = (struct resp_args){0};
-    }
-}
-
 /* The arguments point into bytes that are about to move. */
 static void hold_command(struct session *session, const char *base, size_t len)
 {
@@ -75,7 +64,33 @@ static void hold_command(struct session *session, const char *base, size_t len)
     session->held_len = len;
 }
 
-static size_t parse(struct session *session, char *data, size_t len)
+/* Arguments are the worker's, so that an idle session has none; who has half a command, or one that
+ * waits, keeps those until it is run. */
+static void borrow_args(struct session *session)
+{
+    if (session->args.items == NULL) {
+        session->args = session->group->args;
+        session->args.count = 0;
+        session->group->args = (struct resp_args){0};
+    }
+}
+
+static void give_args_back(struct session *session)
+{
+    struct resp_args *args = &session->args;
+
+    if (session->held || session->parser.offset > 0) {
+        return;
+    }
+    if (session->group->args.items == NULL && args->cap <= LIMIT_SESSION_KEEP_ARGS) {
+        session->group->args = *args;
+    } else {
+        resp_args_free(args);
+    }
+    *args = (struct resp_args){0};
+}
+
+static size_t parse_commands(struct session *session, char *data, size_t len)
 {
     size_t used = 0;
 
@@ -95,9 +110,17 @@ static size_t parse(struct session *session, char *data, size_t len)
             hold_command(session, data + used, consumed);
             return used;
         }
-        run_command(session, command);
+        command_dispatch(session, command, session->args.items, session->args.count);
         used += consumed;
     }
+    return used;
+}
+
+static size_t parse(struct session *session, char *data, size_t len)
+{
+    borrow_args(session);
+    size_t used = parse_commands(session, data, len);
+    give_args_back(session);
     return used;
 }
 
@@ -116,8 +139,9 @@ static void run_held(struct session *session)
         return;
     }
     session->held = false;
-    run_command(session, command);
+    command_dispatch(session, command, args->items, args->count);
     buffer_consume(&session->in, session->held_len);
+    give_args_back(session);
 }
 
 static void parse_input(struct session *session)

@@ -7,6 +7,7 @@
 #include "base/decimal.h"
 
 #define RESP_HEADER_ROOM (DECIMAL_ROOM + 2) /* type, number and line end; the NUL's place counts */
+#define BULK_NUMBER_ROOM (5 + DECIMAL_ROOM + 2) /* a header of two digits, the number, a line end */
 
 /* `<type><number>\r\n` */
 static void resp_header(struct resp_writer *writer, char type, int64_t number)
@@ -79,11 +80,26 @@ void resp_bulk_text(struct resp_writer *writer, const char *text)
     resp_bulk(writer, text, strlen(text));
 }
 
+/* What GET and MGET answer. */
 void resp_bulk_int64(struct resp_writer *writer, int64_t value)
 {
     char text[DECIMAL_ROOM];
+    size_t len = decimal_write_int64(text, value);
+    char *to = buffer_reserve(writer->out, BULK_NUMBER_ROOM);
+    char *at = to;
 
-    resp_bulk(writer, text, decimal_write_int64(text, value));
+    *at++ = '$';
+    if (len >= 10) {
+        *at++ = (char)('0' + len / 10);
+    }
+    *at++ = (char)('0' + len % 10);
+    *at++ = '\r';
+    *at++ = '\n';
+    memcpy(at, text, sizeof text); /* all of it: a copy of known size is two loads */
+    at += len;
+    *at++ = '\r';
+    *at++ = '\n';
+    buffer_commit(writer->out, (size_t)(at - to));
 }
 
 void resp_bulk_uint64(struct resp_writer *writer, uint64_t value)
