@@ -3,7 +3,7 @@
  * comparison pay the same client. One thread, epoll, C connections with up to D requests in flight
  * each.
  *
- *   load --port P --mode get|mget|credit|idle --connections C --pipeline D --accounts N
+ *   load --port P --mode get|mget|canspend|credit|idle --connections C --pipeline D --accounts N
  *        --seconds S [--requests N] [--prefix STR] [--hot] [--rate R] [--seed N]
  *
  * Without --rate every connection keeps its pipeline full (closed loop). With it, R requests a
@@ -35,7 +35,7 @@
 #define MGET_KEYS 100 /* its request names the count */
 #define ACCOUNT_DIGITS 7
 
-enum mode { MODE_GET, MODE_MGET, MODE_CREDIT, MODE_IDLE };
+enum mode { MODE_GET, MODE_MGET, MODE_CANSPEND, MODE_CREDIT, MODE_IDLE };
 
 struct connection {
     int fd;
@@ -69,6 +69,7 @@ static struct {
 
 static struct histogram latency;
 static uint64_t replies, errors, sent_keys, random_state;
+static double latency_sum_us;
 static char first_error[200];
 
 static uint64_t next_random(void)
@@ -140,6 +141,11 @@ static void put_request(struct connection *c)
             at = put_account(at);
         }
         break;
+    case MODE_CANSPEND:
+        at = PUT_CONSTANT(at, "*3\r\n$8\r\nCANSPEND\r\n");
+        at = put_account(at);
+        at = PUT_CONSTANT(at, "$1\r\n1\r\n");
+        break;
     case MODE_CREDIT:
         at = PUT_CONSTANT(at, "*5\r\n$6\r\nCREDIT\r\n");
         at = put_account(at);
@@ -194,6 +200,7 @@ static void send_due(struct connection *c, int64_t due)
 static void reply_over(struct connection *c, int64_t now)
 {
     histogram_record(&latency, now - c->due[c->head]);
+    latency_sum_us += (double)(now - c->due[c->head]);
     c->head = (c->head + 1) % PIPELINE_MAX;
     c->in_flight--;
     replies++;
@@ -287,6 +294,23 @@ static struct connection *open_connection(int epoll)
     return c;
 }
 
+static enum mode find_mode(const char *name)
+{
+    static const char *const names[] = {[MODE_GET] = "get",
+                                        [MODE_MGET] = "mget",
+                                        [MODE_CANSPEND] = "canspend",
+                                        [MODE_CREDIT] = "credit",
+                                        [MODE_IDLE] = "idle"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return (enum mode)i;
+        }
+    }
+    fprintf(stderr, "load: no mode %s\n", name);
+    exit(64);
+}
+
 static void parse_options(int argc, char **argv)
 {
     static const struct option longs[] = {
@@ -300,10 +324,7 @@ static void parse_options(int argc, char **argv)
             options.port = atoi(optarg);
             break;
         case 'm':
-            options.mode = strcmp(optarg, "credit") == 0 ? MODE_CREDIT
-                           : strcmp(optarg, "mget") == 0 ? MODE_MGET
-                           : strcmp(optarg, "idle") == 0 ? MODE_IDLE
-                                                         : MODE_GET;
+            options.mode = find_mode(optarg);
             break;
         case 'n':
             options.requests = strtoull(optarg, NULL, 10);
@@ -438,9 +459,10 @@ int main(int argc, char **argv)
     }
     double seconds = (double)(clock_boot_us() - start) / 1e6;
     printf("{\"per_second\": %.0f, \"replies\": %llu, \"seconds\": %.3f, \"errors\": %llu, "
-           "\"p50_us\": %lld, \"p99_us\": %lld, \"first_error\": \"%s\"}\n",
+           "\"mean_us\": %.1f, \"p50_us\": %lld, \"p99_us\": %lld, \"first_error\": \"%s\"}\n",
            (double)replies / seconds, (unsigned long long)replies, seconds,
-           (unsigned long long)errors, (long long)histogram_quantile(&latency, 0.5),
+           (unsigned long long)errors, replies > 0 ? latency_sum_us / (double)replies : 0,
+           (long long)histogram_quantile(&latency, 0.5),
            (long long)histogram_quantile(&latency, 0.99), first_error);
     return errors == 0 ? 0 : 1;
 }
