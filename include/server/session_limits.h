@@ -10,8 +10,8 @@
 /* Bytes that one session may bring into one turn of the loop: others wait no longer than that. */
 #define LIMIT_SESSION_READ_BYTES (64 * 1024)
 
-/* Bytes of buffers that an idle session keeps: 10,000 of them must be small. And arguments that a
- * worker keeps for all of them. */
+/* Bytes of buffers that a session keeps which is idle when it is swept: 10,000 of them must be
+ * small. And arguments that a worker keeps for all of them. */
 #define LIMIT_SESSION_KEEP_BYTES 4096
 #define LIMIT_SESSION_KEEP_ARGS 65536
 

@@ -14,7 +14,12 @@
  *
  * Group commit without a timer: while a commit is on the lane's link, mutations collect for the
  * next one; an idle engine sends a single mutation at once. The publish of one commit overlaps the
- * next commit.
+ * next commit. So N clients that wait for their answers come to take turns in two groups, and a
+ * commit holds about N / 2. Waiting for all N would be no faster: measured, a commit costs the store
+ * half a millisecond and each mutation in it a tenth of that, so that a full commit saves less than
+ * what PostgreSQL would idle while the last one is published, answered and asked again. A second
+ * link for every commit would help only where PostgreSQL has a core to spare, would take turns with
+ * the first on a hot account, and would have to keep the order of each connection.
  *
  * A commit in doubt may have been done or not. Its mutations are sent again with the same keys, in
  * their order, and the unique key tells which had been done (invariant 2). But a key tells only of

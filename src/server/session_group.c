@@ -103,6 +103,13 @@ void session_flush_dirty(struct worker *worker)
 
 /* --- the sweep --------------------------------------------------------------------------------*/
 
+/* Memory that a burst took is kept until here, so that the next burst allocates nothing. */
+static void trim_session(struct session *session)
+{
+    buffer_trim(&session->in, LIMIT_SESSION_KEEP_BYTES);
+    buffer_trim(&session->out, LIMIT_SESSION_KEEP_BYTES);
+}
+
 static void sweep_session(struct session *session, int64_t now_us)
 {
     const struct config *config = session->worker->config;
@@ -138,6 +145,7 @@ static void sweep_due(int fd, short what, void *arg)
     LIST_EACH(&group->open, link) {
         struct session *session = LIST_ENTRY(link, struct session, link);
         output_bytes += (int64_t)session->out.len;
+        trim_session(session);
         sweep_session(session, now_us);
     }
     free_closed(group);

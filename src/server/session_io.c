@@ -153,9 +153,7 @@ static void parse_input(struct session *session)
         size_t used = parse(session, session->in.data, session->in.len);
         buffer_consume(&session->in, used);
     }
-    if (session->in.len == 0) {
-        buffer_trim(&session->in, LIMIT_SESSION_KEEP_BYTES);
-    } else if (may_parse(session) && !has_input_room(session)) {
+    if (may_parse(session) && !has_input_room(session)) {
         end_broken(session, "Protocol error: request too big");
     }
 }
@@ -262,9 +260,6 @@ static void write_output(struct session *session)
         metrics_add(&session->worker->metrics->bytes_sent, (uint64_t)sent);
         buffer_consume(out, (size_t)sent);
         session->took_output = true;
-    }
-    if (out->len == 0) {
-        buffer_trim(out, LIMIT_SESSION_KEEP_BYTES);
     }
     if (out->len < (size_t)session->worker->config->limits.output_buffer_bytes) {
         session->over_us = 0;

@@ -10,7 +10,7 @@
  * second are due at fixed times, whatever the server does, and latency counts from when a request
  * was due: a stall is not hidden by the requests that it kept from being sent. --requests ends it
  * after so many replies, for counting instructions. `idle` opens the connections, says so with an
- * empty line, and does nothing. Prints one line of JSON.
+ * empty line, and waits. Prints one line of JSON.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -429,8 +429,8 @@ int main(int argc, char **argv)
     if (options.mode == MODE_IDLE) {
         puts("");
         fflush(stdout);
-        usleep((useconds_t)(options.seconds * 1e6));
-        return 0;
+        struct epoll_event event; /* none is to come, unless the server ends it */
+        return epoll_wait(epoll, &event, 1, (int)(options.seconds * 1e3)) == 0 ? 0 : 1;
     }
     issue(epoll, all, start, &issued);
     while (clock_boot_us() < end && (options.requests == 0 || replies < options.requests)) {
