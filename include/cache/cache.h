@@ -125,6 +125,24 @@ void cache_fill(struct cache_link *link, const char *stamp, uint64_t era, uint64
                 const struct cache_fill_entry *entries, size_t count, cache_done_fn *done,
                 void *arg);
 
+/* --- a rebuild's writes: T11 ------------------------------------------------------------------*/
+
+#define CACHE_MARKS_NONCE_MAX 20
+
+/* Begins marking, under a nonce of its own, for CACHE_MARKS_MS from now and from each write: every
+ * publish and fill marks its accounts from then on. REFUSED: another stamp. */
+void cache_marks_begin(struct cache_link *link, const char *stamp,
+                       char nonce[CACHE_MARKS_NONCE_MAX], cache_done_fn *done, void *arg);
+/*
+ * Writes rows that were read after cache_marks_begin() had ended, where the key is absent or of an
+ * older era and the account is not marked; written[i] says where. *stand is false where the marks
+ * have gone: nothing was written then, and rows have to be read again, after new marks. At most
+ * CACHE_SCRIPT_KEYS_MAX entries, none of version 0.
+ */
+void cache_rebuild(struct cache_link *link, const char *stamp, uint64_t era, const char *nonce,
+                   const struct account_entry *entries, size_t count, bool *written, bool *stand,
+                   cache_done_fn *done, void *arg);
+
 /* --- the stamp (control link): T5 -------------------------------------------------------------*/
 
 typedef cache_read_fn cache_stamp_fn;

@@ -23,6 +23,10 @@
  * unknown ids off the store, short enough that a flood does not fill the memory of Redis. */
 #define CACHE_NEGATIVE_MS 60000
 
+/* Milliseconds that the marks of a rebuild stand without a further write of it (rule T11): much
+ * longer than one takes, and short enough that an interrupted one costs publishes nothing for long. */
+#define CACHE_MARKS_MS 10000
+
 /* Keys that Redis looks at in one SCAN, and the ids that it may return at most: a table that is
  * being resized returns whole chains more. */
 #define CACHE_SCAN_COUNT 1000

@@ -201,6 +201,7 @@ extern const struct link_command_ops cache_link_verify_ops;
 void cache_link_put_key(struct cache_link *link, const struct account_id *id);
 void cache_link_put_own_key(struct cache_link *link, const char *name);
 #define LINK_STAMP_KEY "~era"
+#define LINK_MARKS_KEY "~rebuild"
 
 /* Copies what the stamp key held; "" for nothing, another type, or what cannot be a stamp. */
 void cache_link_copy_stamp(char out[CACHE_STAMP_MAX], const struct link_item *item);

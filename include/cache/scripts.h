@@ -1,5 +1,5 @@
 /*
- * cache/scripts.h: the Lua that runs inside Redis: the guarded writes of rules T5, T8, T9 and T10.
+ * cache/scripts.h: the Lua that runs inside Redis: the guarded writes of rules T5, T8 to T11.
  */
 #ifndef BALLAST_CACHE_SCRIPTS_H
 #define BALLAST_CACHE_SCRIPTS_H
@@ -7,7 +7,9 @@
 enum cache_script {
     SCRIPT_WRITE, /* publish and fill */
     SCRIPT_TOKEN,
-    SCRIPT_RAISE, /* the stamp */
+    SCRIPT_RAISE,   /* the stamp */
+    SCRIPT_MARKS,   /* begins a rebuild */
+    SCRIPT_REBUILD, /* its writes */
     SCRIPT_COUNT
 };
 

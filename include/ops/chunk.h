@@ -1,7 +1,8 @@
 /*
- * ops/chunk.h: up to a thousand accounts on their way between store and cache, and the three steps
- * that jobs take with them: look at what the cache holds, read what the store holds, and refill the
- * cache by rule T9 (token, then store, then fill), which is safe at any time and under any load.
+ * ops/chunk.h: up to a thousand accounts on their way between store and cache, and the steps that
+ * jobs take with them: look at what the cache holds, read what the store holds, refill the cache by
+ * rule T9 (token, then store, then fill), which is safe at any time and under any load, and write
+ * rows under the marks of a rebuild by rule T11, which is faster, and leaves what is not plain to T9.
  *
  * Every step ends in its callback, exactly once, never before the call has returned.
  */
@@ -39,7 +40,8 @@ struct chunk {
     struct store_era_seen era;                     /* what the store's read saw */
     bool refill[CHUNK_ACCOUNTS_MAX];               /* in: which to refill */
     bool force[CHUNK_ACCOUNTS_MAX];                /* in: also over a value of this era */
-    size_t written;                                /* out: of a refill */
+    size_t written;                                /* out: of a refill, or a write */
+    bool marks_stand;                              /* out: of a write */
 
     /* --- chunk.c's own --- */
     chunk_fn *done;
@@ -50,6 +52,10 @@ struct chunk {
     struct cache_fill_entry entries[CHUNK_ACCOUNTS_MAX];
     const struct account_id *id_list[CHUNK_ACCOUNTS_MAX];
     struct cache_lookup *look_list[CHUNK_ACCOUNTS_MAX];
+    struct account_entry plain[CHUNK_ACCOUNTS_MAX];
+    uint16_t plain_at[CHUNK_ACCOUNTS_MAX]; /* its place in ids */
+    bool plain_written[CHUNK_ACCOUNTS_MAX];
+    size_t plain_count;
     bool waiting;                /* in chunk_take */
     enum chunk_end end;          /* of the step that was waited for */
     uint16_t slots[CHUNK_SLOTS]; /* index by id into what is being read: position + 1 */
@@ -70,6 +76,10 @@ void chunk_look(struct chunk *chunk, chunk_fn *done);
 void chunk_read(struct chunk *chunk, chunk_fn *done);
 /* Refills the accounts marked in refill, under that era. */
 void chunk_refill(struct chunk *chunk, const struct trust_era *era, chunk_fn *done);
+/* Writes the rows, which were read under the marks of that nonce, where the cache holds nothing of
+ * the era, and keeps the other accounts; all of them where the marks have gone. */
+void chunk_write(struct chunk *chunk, const struct trust_era *era, const char *nonce,
+                 chunk_fn *done);
 
 /*
  * Takes a step (chunk_look or chunk_read) and waits for it, again and again while links are lost,

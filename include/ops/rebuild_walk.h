@@ -11,13 +11,34 @@
 
 #define REBUILD_SLOTS 3 /* one at the store, one at the cache, one between them */
 
-enum slot_step { SLOT_FREE, SLOT_PAGING, SLOT_READING, SLOT_WAITING, SLOT_LOOKING, SLOT_REFILLING };
+enum slot_step {
+    SLOT_FREE,
+    SLOT_PAGING,
+    SLOT_READING,
+    SLOT_WAITING,
+    SLOT_WRITING,
+    SLOT_LOOKING,
+    SLOT_REFILLING
+};
+
+/* Of the marks that rule T11 wants set before rows are read. */
+struct marks {
+    bool stand; /* as far as we know */
+    bool asked; /* they are being set */
+    struct trust_era era;
+    char nonce[CACHE_MARKS_NONCE_MAX];
+    int64_t retry_at_us;
+};
 
 struct slot {
     struct rebuild *rebuild;
     struct chunk *chunk;
     enum slot_step step;
     bool recent; /* accounts that the walk will come by again: not counted */
+    bool plain;  /* rows were read under these marks; else they only name accounts */
+    uint64_t marked_era;
+    char nonce[CACHE_MARKS_NONCE_MAX];
+    size_t plain_written; /* accounts that are through already */
     int64_t retry_at_us;
     int64_t began_us;
     int64_t looked_at_us;
@@ -32,6 +53,7 @@ struct rebuild {
     struct rebuild_result *result;
     struct warming *warming; /* NULL: a rebuild */
     struct slot slots[REBUILD_SLOTS];
+    struct marks marks;
     struct trust_era dry_era; /* the row, for a dry run, which takes no lease */
     uint64_t lock_downs;      /* job->store_downs when the lock was taken */
     int64_t run;              /* of ballast.rebuild_run; 0: none */

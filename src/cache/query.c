@@ -2,9 +2,12 @@
  * The requests that are one command and one reply: the stamp (T5), and what jobs, doctor and
  * operators ask for.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/decimal.h"
+#include "base/random.h"
 #include "cache/command.h"
 #include "cache/link.h"
 
@@ -68,6 +71,27 @@ void cache_stamp_raise(struct cache_link *link, const char *stamp, cache_done_fn
     cache_command_number(&link->out, 1);
     cache_link_put_own_key(link, LINK_STAMP_KEY);
     cache_command_text(&link->out, stamp);
+    query_send(self, &raise_ops);
+}
+
+/* The same, once a rebuild. */
+void cache_marks_begin(struct cache_link *link, const char *stamp,
+                       char nonce[CACHE_MARKS_NONCE_MAX], cache_done_fn *done, void *arg)
+{
+    struct query *self = cache_allocate(sizeof(*self));
+
+    snprintf(nonce, CACHE_MARKS_NONCE_MAX, "%016" PRIx64, random_uint64());
+    query_init(self, link, arg);
+    self->done.raised = done;
+    cache_command_begin(&link->out, 8);
+    cache_command_text(&link->out, "EVAL");
+    cache_command_text(&link->out, cache_scripts[SCRIPT_MARKS]);
+    cache_command_number(&link->out, 2);
+    cache_link_put_own_key(link, LINK_STAMP_KEY);
+    cache_link_put_own_key(link, LINK_MARKS_KEY);
+    cache_command_text(&link->out, stamp);
+    cache_command_text(&link->out, nonce);
+    cache_command_number(&link->out, CACHE_MARKS_MS);
     query_send(self, &raise_ops);
 }
 

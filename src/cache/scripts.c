@@ -33,7 +33,20 @@
 /* clang-format off */
 
 /*
- * KEYS stamp account...; ARGV stamp era token negative-ms value...
+ * T11: while a rebuild runs (its marks stand), every account that is written to, or would have been,
+ * is marked. Marks that cannot be set would be missed: then the rebuild loses all of them. */
+#define LUA_MARK                                                                                   \
+    "if redis.call('EXISTS', KEYS[2]) == 1 then\n"                                                 \
+    "  for i = 3, #KEYS do\n"                                                                      \
+    "    if type(redis.pcall('HSET', KEYS[2], KEYS[i], '')) == 'table' then\n"                     \
+    "      redis.call('UNLINK', KEYS[2])\n"                                                        \
+    "      break\n"                                                                                \
+    "    end\n"                                                                                    \
+    "  end\n"                                                                                      \
+    "end\n"
+
+/*
+ * KEYS stamp marks account...; ARGV stamp era token negative-ms value...
  * Answers 1, or 0 where the stamp is another.
  *
  * T8, token '': a value of this era is overwritten where its version is lower and left where it is
@@ -45,10 +58,10 @@
  * MGET has seen every key before the first write, so that an account that is named twice needs
  * `newest`.
  */
-static const char script_write[] = LUA_PROBE LUA_UNDER_STAMP
+static const char script_write[] = LUA_PROBE LUA_UNDER_STAMP LUA_MARK
     "local token, void, newest = ARGV[3], {}, {}\n"
-    "for i, now in ipairs(redis.call('MGET', unpack(KEYS, 2))) do\n"
-    "  local key, value = KEYS[i + 1], ARGV[i + 4]\n"
+    "for i, now in ipairs(redis.call('MGET', unpack(KEYS, 3))) do\n"
+    "  local key, value = KEYS[i + 2], ARGV[i + 4]\n"
     "  local mine = tonumber(string.match(value, '^%d+ (%d+) '))\n"
     "  local write, keep = false, false\n"
     "  if now and token ~= '' and now == token then\n"
@@ -113,10 +126,42 @@ static const char script_raise[] = LUA_PROBE
     "redis.call('SET', KEYS[1], ARGV[1])\n"
     "return 1\n";
 
+/*
+ * KEYS stamp marks; ARGV stamp nonce marks-ms
+ * Answers 1, or 0 where the stamp is another. Whatever stood at the marks' key is gone.
+ */
+static const char script_marks[] = LUA_PROBE LUA_UNDER_STAMP
+    "redis.call('UNLINK', KEYS[2])\n"
+    "redis.call('HSET', KEYS[2], '', ARGV[2])\n"
+    "redis.call('PEXPIRE', KEYS[2], ARGV[3])\n"
+    "return 1\n";
+
+/*
+ * KEYS stamp marks account...; ARGV stamp era nonce marks-ms value...
+ * Answers a string, 1 where the value was written and 0 where it was not; an empty one where the
+ * marks of that nonce do not stand, or memory is full; or the number 0 where the stamp is another.
+ *
+ * T11: a value of an older era, and nothing at all, is replaced, unless somebody has written to the
+ * account since the marks were set. Everything else is left to rule T9.
+ */
+static const char script_rebuild[] = LUA_PROBE LUA_UNDER_STAMP
+    "if full or redis.pcall('HGET', KEYS[2], '') ~= ARGV[3] then return '' end\n"
+    "redis.call('PEXPIRE', KEYS[2], ARGV[4])\n"
+    "local marked, written = redis.call('HMGET', KEYS[2], unpack(KEYS, 3)), {}\n"
+    "for i, now in ipairs(redis.call('MGET', unpack(KEYS, 3))) do\n"
+    "  local free = not marked[i]\n"
+    "  if free and now then\n"
+    "    local era = string.match(now, '^(%d+) %d+ ')\n"
+    "    free = era and tonumber(era) < tonumber(ARGV[2])\n"
+    "  end\n"
+    "  if free then redis.call('SET', KEYS[i + 2], ARGV[i + 4]) end\n"
+    "  written[i] = free and '1' or '0'\n"
+    "end\n"
+    "return table.concat(written)\n";
+
 /* clang-format on */
 
 const char *const cache_scripts[SCRIPT_COUNT] = {
-    [SCRIPT_WRITE] = script_write,
-    [SCRIPT_TOKEN] = script_token,
-    [SCRIPT_RAISE] = script_raise,
+    [SCRIPT_WRITE] = script_write, [SCRIPT_TOKEN] = script_token,     [SCRIPT_RAISE] = script_raise,
+    [SCRIPT_MARKS] = script_marks, [SCRIPT_REBUILD] = script_rebuild,
 };

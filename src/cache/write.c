@@ -1,5 +1,5 @@
 /*
- * The guarded writes: publish (T8), token and fill (T9, T10). Each is a script (scripts.c) over
+ * The guarded writes: publish (T8), token and fill (T9, T10), rebuild (T11). Each is a script (scripts.c) over
  * some accounts; a large batch leaves as several calls, parts, all in one write, and its caller
  * hears once, when the last part is in. A script that Redis has forgotten (SCRIPT FLUSH, or a
  * restart between two commands) is sent whole, once: EVAL runs it and remembers it. That part then
@@ -16,22 +16,23 @@
 /* "~ERA NONCE-NUMBER": no other connection, of any daemon, has the nonce. */
 #define TOKEN_MAX 80
 
-enum guarded_kind { GUARDED_PUBLISH, GUARDED_TOKEN, GUARDED_FILL };
+enum guarded_kind { GUARDED_PUBLISH, GUARDED_TOKEN, GUARDED_FILL, GUARDED_REBUILD };
 
 struct guarded {
     struct cache_link *link;
     enum guarded_kind kind;
     uint64_t era;
     int64_t deadline_us;
-    const struct account_entry *published; /* publish */
+    const struct account_entry *published; /* publish, rebuild */
     const struct cache_fill_entry *filled; /* fill */
     struct cache_fill_entry *wanted;       /* token */
+    bool *written, *stand;                 /* rebuild */
     size_t count;
     size_t parts_left;
     enum cache_status status; /* the worst of the parts that are in */
     cache_done_fn *done;
     void *arg;
-    char token[TOKEN_MAX]; /* "": a publish */
+    char token[TOKEN_MAX]; /* "": a publish; of a rebuild, the nonce of its marks */
     char stamp[CACHE_STAMP_MAX];
 };
 
@@ -50,6 +51,7 @@ static const struct account_entry *entry_at(const struct guarded *whole, size_t 
 {
     switch (whole->kind) {
     case GUARDED_PUBLISH:
+    case GUARDED_REBUILD:
         return &whole->published[i];
     case GUARDED_FILL:
         return &whole->filled[i].entry;
@@ -68,7 +70,8 @@ static void put_values(struct guarded_part *part)
     char value[CACHE_VALUE_MAX];
 
     assert(link->has_mac_key);
-    cache_command_number(&link->out, CACHE_NEGATIVE_MS);
+    cache_command_number(&link->out,
+                         whole->kind == GUARDED_REBUILD ? CACHE_MARKS_MS : CACHE_NEGATIVE_MS);
     for (size_t i = 0; i < part->count; i++) {
         const struct account_entry *entry = entry_at(whole, part->first + i);
         size_t len =
@@ -89,17 +92,30 @@ static void put_force(struct guarded_part *part)
     cache_command_bytes(&part->whole->link->out, force, part->count);
 }
 
+static enum cache_script script_of(enum guarded_kind kind)
+{
+    switch (kind) {
+    case GUARDED_TOKEN:
+        return SCRIPT_TOKEN;
+    case GUARDED_REBUILD:
+        return SCRIPT_REBUILD;
+    default:
+        return SCRIPT_WRITE;
+    }
+}
+
 static void send_part(struct guarded_part *part)
 {
     struct guarded *whole = part->whole;
     struct cache_link *link = whole->link;
     struct buffer *out = &link->out;
     bool is_token = whole->kind == GUARDED_TOKEN;
-    enum cache_script script = is_token ? SCRIPT_TOKEN : SCRIPT_WRITE;
+    enum cache_script script = script_of(whole->kind);
+    size_t own_keys = is_token ? 1 : 2;
 
-    /* Name, script, number of keys, stamp key; stamp, era, token, a time; and one argument more:
+    /* Name, script, number of keys, keys of ours; stamp, era, token, a time; and one argument more:
      * all force digits, or a value an account. */
-    cache_command_begin(out, 4 + part->count + 4 + (is_token ? 1 : part->count));
+    cache_command_begin(out, 3 + own_keys + part->count + 4 + (is_token ? 1 : part->count));
     if (part->is_repeated) {
         cache_command_text(out, "EVAL");
         cache_command_text(out, cache_scripts[script]);
@@ -107,8 +123,11 @@ static void send_part(struct guarded_part *part)
         cache_command_text(out, "EVALSHA");
         cache_command_bytes(out, link->script_sha[script], SCRIPT_SHA_CHARS);
     }
-    cache_command_number(out, 1 + part->count);
+    cache_command_number(out, own_keys + part->count);
     cache_link_put_own_key(link, LINK_STAMP_KEY);
+    if (!is_token) {
+        cache_link_put_own_key(link, LINK_MARKS_KEY);
+    }
     for (size_t i = 0; i < part->count; i++) {
         cache_link_put_key(link, &entry_at(whole, part->first + i)->id);
     }
@@ -125,6 +144,21 @@ static void send_part(struct guarded_part *part)
 
 /* --- answers ----------------------------------------------------------------------------------*/
 
+/* A digit an account, or nothing at all where the marks have gone. */
+static bool take_written(struct guarded_part *part, const struct link_item *item)
+{
+    const struct guarded *whole = part->whole;
+
+    if (item->type != REDIS_REPLY_STRING || (item->len != part->count && item->len != 0)) {
+        return false;
+    }
+    *whole->stand = item->len > 0;
+    for (size_t i = 0; i < item->len; i++) {
+        whole->written[part->first + i] = item->bytes[i] == '1';
+    }
+    return true;
+}
+
 static bool part_item(struct link_command *command, const struct link_item *item)
 {
     struct guarded_part *part = (struct guarded_part *)command;
@@ -140,6 +174,9 @@ static bool part_item(struct link_command *command, const struct link_item *item
     if (item->type == REDIS_REPLY_INTEGER && item->number == 0) {
         command->status = CACHE_REFUSED;
         return true;
+    }
+    if (part->whole->kind == GUARDED_REBUILD) {
+        return take_written(part, item);
     }
     if (!is_token) {
         return item->type == REDIS_REPLY_INTEGER;
@@ -293,4 +330,23 @@ void cache_fill(struct cache_link *link, const char *stamp, uint64_t era, uint64
     whole->arg = arg;
     name_token(whole, token_id);
     guarded_start(whole, token_id < link->token_floor);
+}
+
+void cache_rebuild(struct cache_link *link, const char *stamp, uint64_t era, const char *nonce,
+                   const struct account_entry *entries, size_t count, bool *written, bool *stand,
+                   cache_done_fn *done, void *arg)
+{
+    struct guarded *whole =
+        guarded_create(link, GUARDED_REBUILD, stamp, era, count, link->timeout_ms);
+
+    assert(count <= CACHE_SCRIPT_KEYS_MAX);
+    *stand = false;
+    memset(written, 0, count * sizeof(*written));
+    whole->published = entries;
+    whole->written = written;
+    whole->stand = stand;
+    whole->done = done;
+    whole->arg = arg;
+    snprintf(whole->token, sizeof(whole->token), "%s", nonce);
+    guarded_start(whole, false);
 }

@@ -255,6 +255,44 @@ void chunk_refill(struct chunk *chunk, const struct trust_era *era, chunk_fn *do
                 chunk->entry_count, &chunk->token_id, on_tokens, chunk);
 }
 
+/* --- write: rule T11 --------------------------------------------------------------------------*/
+
+static void on_written(void *arg, enum cache_status status)
+{
+    struct chunk *chunk = arg;
+    bool keep[CHUNK_ACCOUNTS_MAX];
+
+    if (status != CACHE_OK) {
+        finish(chunk, refill_end(chunk, status));
+        return;
+    }
+    memset(keep, true, chunk->count * sizeof keep[0]);
+    for (size_t i = 0; i < chunk->plain_count; i++) {
+        chunk->written += chunk->plain_written[i];
+        keep[chunk->plain_at[i]] = !chunk->plain_written[i];
+    }
+    chunk_keep(chunk, keep);
+    finish(chunk, CHUNK_DONE);
+}
+
+void chunk_write(struct chunk *chunk, const struct trust_era *era, const char *nonce,
+                 chunk_fn *done)
+{
+    begin(chunk, done);
+    chunk->refill_era = *era;
+    chunk->written = chunk->plain_count = 0;
+    for (size_t i = 0; i < chunk->count; i++) {
+        if (chunk->rows[i].version > 0) {
+            chunk->plain_at[chunk->plain_count] = (uint16_t)i;
+            chunk->plain[chunk->plain_count].id = chunk->ids[i];
+            chunk->plain[chunk->plain_count++].state = chunk->rows[i];
+        }
+    }
+    assert(chunk->plain_count > 0);
+    cache_rebuild(chunk->job->cache, era->stamp, era->id, nonce, chunk->plain, chunk->plain_count,
+                  chunk->plain_written, &chunk->marks_stand, on_written, chunk);
+}
+
 /* --- waiting ----------------------------------------------------------------------------------*/
 
 static void on_taken(struct chunk *chunk, enum chunk_end end)

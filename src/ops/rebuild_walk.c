@@ -4,6 +4,8 @@
  *     SLOT_FREE -> SLOT_PAGING     the store's next page: ids, and the rows as they are now
  *               -> SLOT_READING    the rows of given ids, instead of a page (ops/warm.c)
  *               -> SLOT_WAITING    for trust in an era, which is asked for before every chunk
+ *               -> SLOT_WRITING    rows that were read under marks go where nothing of the era
+ *                                  stands, by rule T11; for what is left:
  *               -> SLOT_LOOKING    what the cache holds of them: right values are kept
  *               -> SLOT_REFILLING  the others, by rule T9 (ops/chunk.c)
  *               -> SLOT_FREE
@@ -27,8 +29,9 @@
 #define WARMING_PATIENCE_US (INT64_C(5) * 1000 * 1000) /* others may be able to go on */
 #define REBUILD_RETRY_US (100 * 1000)                  /* before a chunk is tried again */
 #define REBUILD_RECORD_US (1000 * 1000)
-#define REBUILD_BROKEN_MAX 10       /* errors of the cache in a row */
-#define REBUILD_SLOW_US (50 * 1000) /* a look this slow: Redis has other things to do */
+#define REBUILD_BROKEN_MAX 10        /* errors of the cache in a row */
+#define MARKS_RETRY_US (1000 * 1000) /* between attempts to set marks */
+#define REBUILD_SLOW_US (50 * 1000)  /* a look this slow: Redis has other things to do */
 #define FAR_FUTURE_US INT64_MAX
 
 static void end_with(struct rebuild *r, enum job_result outcome)
@@ -60,6 +63,9 @@ static void slot_through(struct slot *slot, size_t written)
     for (size_t i = 0; i < slot->chunk->count; i++) {
         known += slot->chunk->rows[i].version != 0;
     }
+    known += slot->plain_written;
+    written += slot->plain_written;
+    slot->plain_written = 0;
     slot->step = SLOT_FREE;
     r->broken = 0;
     r->moved_us = clock_boot_us();
@@ -148,6 +154,49 @@ static void on_looked(struct chunk *chunk, enum chunk_end end)
     chunk_refill(chunk, &slot->era, on_refilled);
 }
 
+static void look(struct slot *slot)
+{
+    slot->step = SLOT_LOOKING;
+    slot->looked_at_us = clock_boot_us();
+    chunk_look(slot->chunk, on_looked);
+}
+
+static void on_written(struct chunk *chunk, enum chunk_end end)
+{
+    struct slot *slot = chunk->owner;
+    struct rebuild *r = slot->rebuild;
+    int64_t took_us = clock_boot_us() - slot->looked_at_us;
+
+    r->slow = took_us > REBUILD_SLOW_US;
+    if (r->warming != NULL) {
+        throttle_observe(&r->warming->throttle, THROTTLE_CACHE, took_us);
+    }
+    slot->plain = false; /* once: whether it was written is not known where the link was lost */
+    if (end != CHUNK_DONE) {
+        slot_again(slot, end);
+        return;
+    }
+    if (!chunk->marks_stand) {
+        r->marks.stand = false;
+    }
+    slot->plain_written = chunk->written;
+    if (chunk->count == 0) {
+        slot_through(slot, 0);
+    } else {
+        look(slot);
+    }
+}
+
+static bool has_rows(const struct chunk *chunk)
+{
+    bool has = false;
+
+    for (size_t i = 0; i < chunk->count && !has; i++) {
+        has = chunk->rows[i].version > 0;
+    }
+    return has;
+}
+
 static void slot_look(struct slot *slot, int64_t now_us)
 {
     struct rebuild *r = slot->rebuild;
@@ -163,9 +212,47 @@ static void slot_look(struct slot *slot, int64_t now_us)
         end_with(r, job_fail(r->job, JOB_LATER, "the era is over"));
         return;
     }
-    slot->step = SLOT_LOOKING;
-    slot->looked_at_us = now_us;
-    chunk_look(slot->chunk, on_looked);
+    if (slot->plain && slot->marked_era == slot->era.id && has_rows(slot->chunk)) {
+        slot->step = SLOT_WRITING;
+        slot->looked_at_us = now_us;
+        chunk_write(slot->chunk, &slot->era, slot->nonce, on_written);
+    } else {
+        look(slot);
+    }
+}
+
+/* --- marks: rule T11 --------------------------------------------------------------------------*/
+
+static void on_marked(void *arg, enum cache_status status)
+{
+    struct rebuild *r = arg;
+
+    r->marks.asked = false;
+    r->marks.stand = status == CACHE_OK;
+    r->marks.retry_at_us = clock_boot_us() + MARKS_RETRY_US;
+}
+
+/* True where pages may be read now: with marks, or, where they cannot be had, without. */
+static bool marks_settled(struct rebuild *r, int64_t now_us)
+{
+    struct marks *marks = &r->marks;
+    struct trust_era era = {0};
+
+    if (r->options->dry_run || marks->asked) {
+        return !marks->asked;
+    }
+    if (!job_trusts(r->job, &era)) {
+        marks->stand = false;
+        return true;
+    }
+    if ((marks->stand && marks->era.id == era.id) || now_us < marks->retry_at_us) {
+        return true;
+    }
+    marks->stand = false;
+    marks->asked = true;
+    marks->era = era;
+    cache_marks_begin(r->job->cache, marks->era.stamp, marks->nonce, on_marked, r);
+    return false;
 }
 
 /* --- pages ------------------------------------------------------------------------------------*/
@@ -234,7 +321,7 @@ static void start_page(struct rebuild *r, int64_t now_us)
         busy += r->slots[i].step != SLOT_FREE;
         free_slot = r->slots[i].step == SLOT_FREE ? &r->slots[i] : free_slot;
     }
-    if (free_slot == NULL || (alone && busy > 0)) {
+    if (free_slot == NULL || (alone && busy > 0) || !marks_settled(r, now_us)) {
         return;
     }
     if (now_us < r->next_page_us) {
@@ -247,6 +334,9 @@ static void start_page(struct rebuild *r, int64_t now_us)
         r->next_page_us = from_us + (int64_t)size * 1000000 / r->rate;
     }
     free_slot->began_us = now_us;
+    free_slot->plain = r->marks.stand;
+    free_slot->marked_era = r->marks.era.id;
+    memcpy(free_slot->nonce, r->marks.nonce, sizeof free_slot->nonce);
     if (r->warming != NULL && warming_take_recent(r->warming, free_slot->chunk, (size_t)size)) {
         free_slot->step = SLOT_READING;
         chunk_read(free_slot->chunk, on_rows);
@@ -311,7 +401,7 @@ static void give_up(struct rebuild *r)
 static bool is_idle(void *arg)
 {
     const struct rebuild *r = arg;
-    bool idle = !r->at_store && (r->warming == NULL || !r->warming->asking);
+    bool idle = !r->at_store && !r->marks.asked && (r->warming == NULL || !r->warming->asking);
 
     for (size_t i = 0; i < REBUILD_SLOTS; i++) {
         enum slot_step step = r->slots[i].step;

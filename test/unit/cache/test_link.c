@@ -111,7 +111,7 @@ START_TEST(lives_with_a_narrow_acl)
     server_start();
     order("SET bal:~era " STAMP);
     order("ACL SETUSER narrow on >pass ~bal:* +getex +get +mget +set +setrange +unlink +info "
-          "+multi +exec +eval +evalsha +script|load");
+          "+exists +hset +multi +exec +eval +evalsha +script|load");
     order("ACL SETUSER blind on >pass ~bal:* +@all -getex");
     options = options_for(server_address);
     options.user = "narrow";

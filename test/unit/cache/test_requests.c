@@ -365,8 +365,94 @@ START_TEST(tokens_end_with_their_connection)
 }
 END_TEST
 
+/* --- a rebuild: T11 ---------------------------------------------------------------------------*/
+
+static char nonce[CACHE_MARKS_NONCE_MAX];
+
+static enum cache_status begin_marks(void)
+{
+    struct answer answer = {0};
+
+    cache_marks_begin(link_under_test, STAMP, nonce, on_done, &answer);
+    await(&answer);
+    return answer.status;
+}
+
+/* Writes version 3 of alice under those marks: "written", "left", "void" or "refused". */
+static const char *rebuild_under(const char *marks)
+{
+    struct account_entry entry = entry_of("alice", 3);
+    struct answer answer = {0};
+    bool written, stand;
+
+    cache_rebuild(link_under_test, STAMP, ERA, marks, &entry, 1, &written, &stand, on_done,
+                  &answer);
+    await(&answer);
+    if (answer.status != CACHE_OK) {
+        return answer.status == CACHE_REFUSED ? "refused" : "failed";
+    }
+    return !stand ? "void" : written ? "written" : "left";
+}
+
+START_TEST(rebuilds_what_nobody_has_written_to)
+{
+    struct cache_fill_entry entry;
+    uint64_t token_id;
+
+    begin();
+    ck_assert_str_eq(rebuild_under("none"), "void");
+    ck_assert_int_eq(begin_marks(), CACHE_OK);
+    ck_assert_str_eq(rebuild_under("none"), "void");
+    ck_assert_str_eq(rebuild_under(nonce), "written");
+    ck_assert_str_eq(at("alice"), "v3");
+    ck_assert_str_eq(rebuild_under(nonce), "left"); /* a value of this era */
+    put("alice", ERA - 1, 9);
+    ck_assert_str_eq(rebuild_under(nonce), "written");
+    order("SET bal:alice garbage");
+    ck_assert_str_eq(rebuild_under(nonce), "left");
+    order("DEL bal:alice");
+    take_token(&entry, "alice", false, &token_id);
+    ck_assert_str_eq(rebuild_under(nonce), "left");
+    ck_assert_int_eq(fill(&entry, 5, token_id), CACHE_OK);
+    order("DEL bal:alice"); /* evicted: the fill was marked */
+    ck_assert_str_eq(rebuild_under(nonce), "left");
+    ck_assert_str_eq(at("alice"), "absent");
+    ck_assert_int_eq(begin_marks(), CACHE_OK);
+    ck_assert_str_eq(rebuild_under(nonce), "written");
+    order("DEL bal:alice");
+    ck_assert_int_eq(publish("alice", 6), CACHE_OK); /* into an absent key, and marked */
+    ck_assert_str_eq(rebuild_under(nonce), "left");
+    ck_assert_str_eq(at("alice"), "absent");
+    finish();
+}
+END_TEST
+
+START_TEST(a_rebuild_ends_with_its_marks_and_its_era)
+{
+    char before[CACHE_MARKS_NONCE_MAX];
+
+    begin();
+    ck_assert_int_eq(begin_marks(), CACHE_OK);
+    memcpy(before, nonce, sizeof before);
+    ck_assert_int_eq(begin_marks(), CACHE_OK); /* another rebuild */
+    ck_assert_str_eq(rebuild_under(before), "void");
+    order("DEL bal:~rebuild"); /* evicted, or expired */
+    ck_assert_int_eq(publish("alice", 6), CACHE_OK);
+    ck_assert_str_eq(rebuild_under(nonce), "void");
+    order("SET bal:~rebuild garbage");
+    ck_assert_int_eq(publish("alice", 6), CACHE_OK); /* what cannot be marked in is taken away */
+    ck_assert_str_eq(rebuild_under(nonce), "void");
+    ck_assert_int_eq(begin_marks(), CACHE_OK);
+    order("SET bal:~era 8:other");
+    ck_assert_str_eq(rebuild_under(nonce), "refused");
+    ck_assert_int_eq(begin_marks(), CACHE_REFUSED);
+    finish();
+}
+END_TEST
+
 UNIT_MAIN("requests", reads_everything_that_may_stand_there, reads_batches_in_order,
           believes_nothing_without_the_key, sees_a_flush_in_the_stamp, publishes_by_the_rules,
           publishes_over_a_negative_entry, publishes_large_batches_and_repeated_accounts,
           deletes_when_memory_is_full, loads_forgotten_scripts_again, takes_tokens_by_the_rules,
-          fills_by_the_rules, remembers_absence, tokens_end_with_their_connection)
+          fills_by_the_rules, remembers_absence, tokens_end_with_their_connection,
+          rebuilds_what_nobody_has_written_to, a_rebuild_ends_with_its_marks_and_its_era)
