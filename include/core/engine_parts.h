@@ -33,6 +33,9 @@
 #define PROVE_US 250000
 /* A pause after a batch that the store rolled back, before it is sent again, microseconds. */
 #define RETRY_PAUSE_US 10000
+/* What that pause doubles up to, for reads, while the store answers with nothing but failures: its
+ * trouble must not be multiplied by ours. */
+#define RETRY_PAUSE_MAX_US 320000
 
 /* --- ensure.c ---------------------------------------------------------------------------------*/
 
@@ -204,6 +207,7 @@ struct engine {
     struct pool *fills;
     struct list fills_active;
     int64_t misses_pause_us; /* nothing is sent before: the store has just rolled one back */
+    int64_t misses_retry_us; /* the pause after the last failure; 0: the last one was none */
     int64_t poison_logged_us;
 
     /* write.c */
@@ -230,6 +234,9 @@ void engine_ask_timer(struct engine *engine);
 /* True where reads need not wait for the store any longer: it has been away for longer than a
  * restart takes, or this daemon stands aside. */
 bool engine_store_is_gone(const struct engine *engine, int64_t now);
+/* A read of the store has failed, or has not: no read is sent for a while, longer each time. */
+void engine_read_failed(struct engine *engine);
+void engine_read_passed(struct engine *engine);
 /* Gives work to every idle reading link. */
 void engine_feed_readers(struct engine *engine);
 

@@ -8,6 +8,7 @@
 
 #include "base/attributes.h"
 #include "base/clock.h"
+#include "base/random.h"
 
 /* Queries wait in the sessions' own requests; those on a link or in ENSURE need an object. */
 #define QUERIES_ACTIVE_MAX 256
@@ -168,6 +169,18 @@ bool engine_store_is_gone(const struct engine *engine, int64_t now)
     return trust_view_is_aside(engine->view) ||
            (engine->readers_down_us != 0 &&
             now - engine->readers_down_us >= engine->options.grace_us);
+}
+
+void engine_read_failed(struct engine *engine)
+{
+    int64_t pause_us = engine->misses_retry_us == 0 ? RETRY_PAUSE_US : 2 * engine->misses_retry_us;
+    engine->misses_retry_us = pause_us < RETRY_PAUSE_MAX_US ? pause_us : RETRY_PAUSE_MAX_US;
+    engine->misses_pause_us = clock_boot_us() + random_jitter(engine->misses_retry_us);
+}
+
+void engine_read_passed(struct engine *engine)
+{
+    engine->misses_retry_us = 0;
 }
 
 /* --- links ------------------------------------------------------------------------------------*/

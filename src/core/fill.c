@@ -251,10 +251,11 @@ static void store_read(void *arg, enum store_status status, const struct store_e
         return;
     }
     if (status != STORE_OK) {
-        engine->misses_pause_us = clock_boot_us() + RETRY_PAUSE_US;
+        engine_read_failed(engine);
         back_to_queue(fill);
         return;
     }
+    engine_read_passed(engine);
     histogram_record(&engine->metrics->store_read_latency, clock_boot_us() - fill->sent_us);
     for (size_t i = 0; i < reply->count; i++) {
         uint32_t slot;

@@ -165,7 +165,7 @@ static void again(struct query *query)
     struct engine *engine = query->engine;
     struct query_item *item = query->item;
     query->item = NULL;
-    engine->misses_pause_us = clock_boot_us() + RETRY_PAUSE_US;
+    engine_read_failed(engine);
     query_over(query, OUTCOME_OK, "");
     if (item != NULL) {
         engine_query(engine, item);
@@ -176,6 +176,7 @@ static void again(struct query *query)
 static bool replied(struct query *query, enum store_status status, const struct store_error *error)
 {
     if (status == STORE_OK) {
+        engine_read_passed(query->engine);
         return true;
     }
     if (status == STORE_REFUSED) {
