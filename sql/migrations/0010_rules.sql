@@ -170,18 +170,25 @@ AS $$
     END
 $$;
 
--- Why the fuse of charges (1) or suspensions (2) lets an operation not pass; blows it where this is
--- the first one that it stops.
-CREATE FUNCTION ballast.fuse_objection(fuse integer, is_first boolean) RETURNS text
+-- Why the fuse of charges (1) or suspensions (2) lets an operation not pass.
+CREATE FUNCTION ballast.fuse_objection(fuse integer) RETURNS text
+LANGUAGE sql STABLE
+AS $$
+    SELECT format('FUSE too many %s: the fuse is blown (`ballast fuse`)',
+                  (ARRAY['charges', 'suspensions'])[fuse])
+$$;
+
+-- Records what a batch has decided, and then blows the fuses that stopped it: those below 0 of what
+-- fuses_left() had said, NULL where it was not asked.
+CREATE FUNCTION ballast.record_decisions(p_decided ballast.decided[], p_left bigint[])
+RETURNS void
 LANGUAGE plpgsql
 AS $$
-DECLARE
-    v_name CONSTANT text := (ARRAY['charges', 'suspensions'])[fuse];
 BEGIN
-    IF is_first THEN
-        PERFORM ballast.blow_fuse(v_name);
-    END IF;
-    RETURN format('FUSE too many %s: the fuse is blown (`ballast fuse`)', v_name);
+    PERFORM ballast.note_decisions(p_decided);
+    PERFORM ballast.blow_fuse(f.name)
+       FROM unnest(ARRAY['charges', 'suspensions']) WITH ORDINALITY AS f (name, i)
+      WHERE p_left[f.i] < 0;
 END
 $$;
 

@@ -268,7 +268,7 @@ BEGIN
                     v_left := coalesce(v_left, ballast.fuses_left());
                     v_left[u] := v_left[u] - 1;
                     IF v_left[u] < 0 THEN
-                        v_detail := ballast.fuse_objection(u, v_left[u] = -1);
+                        v_detail := ballast.fuse_objection(u);
                     END IF;
                 END IF;
             END IF;
@@ -540,8 +540,8 @@ BEGIN
           FROM generate_subscripts(o_op, 1) AS o
          WHERE o_kind[o] = 'charge' AND o_outcome[o] = 'OK' AND NOT o_duplicate[o];
     END IF;
-    IF cardinality(v_decisions) > 0 THEN
-        PERFORM ballast.note_decisions(v_decisions);
+    IF v_left IS NOT NULL OR cardinality(v_decisions) > 0 THEN
+        PERFORM ballast.record_decisions(v_decisions, v_left);
     END IF;
     IF v_reverses THEN
         INSERT INTO ballast.reversal AS v (transfer, leg, amount)

@@ -41,6 +41,12 @@ class Fuses(resp.MutationCase):
         self.refused("FUSE", "SUSPEND", self.accounts[-1], "KEY", f"{self.accounts[-1]}/s",
                      parts=["suspensions", "ballast fuse"])
 
+    def age_the_charges(self):
+        self.box.cli("fuse", "reset", "charges", "--reason", "one more", "--quiet")
+        self.done("CHARGE", "BEGIN", self.accounts[0], 1, "KEY", "aged", "THRESHOLD", 10**6)
+        self.box.psql("set session_replication_role = replica; update ballast.charge set "
+                      "begun_at = begun_at - interval '2 hours' where state = 'begun'")
+
     def test_suspensions(self):
         self.blow_suspensions()
         # On every daemon, and said everywhere; but what is no suspension goes on.
@@ -56,6 +62,10 @@ class Fuses(resp.MutationCase):
             harness.wait_for(lambda d=daemon: "fuse-blown fuse=suspensions" in d.log.read_text(),
                              what="the line in the log")
         self.assertIn("suspensions", self.box.cli("fuse").stdout)
+        self.assertIn("fuse_suspensions:blown", self.box.cli("status").stdout)
+        doctor = {x.get("check"): x for x in self.lines("doctor", expect=2)}["decision-fuses"]
+        self.assertEqual((doctor["result"], "suspensions" in doctor["evidence"],
+                          "fuse reset suspensions" in doctor["next"]), ("fail", True, True))
         states = {x["fuse"]: x for x in self.lines("fuse")[:-1]}
         self.assertEqual((states["suspensions"]["state"], states["suspensions"]["counted"],
                           states["suspensions"]["allowed"], states["charges"]["state"]),
@@ -103,6 +113,16 @@ class Fuses(resp.MutationCase):
                       self.box.cli("incidents", "--since", self.since).stdout)
         self.box.cli("incidents", expect=64)
         self.box.cli("incidents", "--since", "yesterday", expect=64)
+        # The record is in the order in which it was decided.
+        self.assertEqual([x["kind"] for x in decisions][:CHARGES + 1],
+                         ["charge"] * CHARGES + ["fuse"])
+
+    def test_a_charge_that_nobody_settles(self):
+        self.age_the_charges()
+        doctor = {x.get("check"): x for x in self.lines("doctor", expect=None)}["decision-charges"]
+        self.assertEqual((doctor["result"], "charge list" in doctor["next"]), ("warn", True))
+        harness.wait_for(lambda: checker.metrics_of(self.box.daemon)[
+            "charge_open_oldest_seconds"] > 7000, what="the age of the oldest open charge")
 
     def test_sweep(self):
         for account in self.accounts[:3]:
