@@ -91,7 +91,7 @@ def redis_stamp_spoilt(lane):
 def redis_renamed(lane):
     redis = lane.world.redis
     with lane.fault("renamed"), contextlib.suppress(harness.redis.ResponseError):
-        redis.rename(STAMP, PREFIX + "elsewhere")
+        redis.rename(STAMP, "elsewhere")
 
 
 def redis_lies(lane):
