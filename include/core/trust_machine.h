@@ -51,6 +51,7 @@ struct trust {
     int64_t closing_since_us; /* of row.id; T4's wait starts here */
     bool fenced;              /* somebody took our lease over */
     uint64_t renewals;        /* of our lease's row; 0: it is not there */
+    uint64_t renewed_in;      /* the era that was open at the last renewal; 0: none was */
     uint64_t forgotten;       /* T14: the store has gone back behind this era; 0: it has not */
     struct leases leases;
 

@@ -201,14 +201,15 @@ static void check_stamp(struct trust *t)
     }
 }
 
-/* Nobody takes a lease away while an era is open (T12): one that begins anew in the same open era,
- * or has been renewed less often than it was, is that of an older store. */
+/* Nobody takes a lease away while an era is open (T12): one that begins anew in the era that was open
+ * at its last renewal, or has been renewed less often than it was, is that of an older store. (That
+ * we know of an open era by other means says nothing: it may have been opened after our lease was
+ * taken away in the drained one before it.) */
 static bool own_lease_went_back(const struct trust *t, const struct store_era *row)
 {
     uint64_t renewals = t->leases.own_renewals;
     bool anew = renewals == 1 && t->renewals >= 1;
-    bool same_open =
-        t->row_known && t->row.state == ERA_OPEN && row->state == ERA_OPEN && row->id == t->row.id;
+    bool same_open = row->state == ERA_OPEN && row->id == t->renewed_in;
     return renewals > 0 && renewals <= t->renewals && (!anew || same_open);
 }
 
@@ -228,6 +229,7 @@ static void renewed(void *arg, enum store_status status, const struct store_erro
             note_rewound(t);
         }
         t->renewals = t->leases.own_renewals;
+        t->renewed_in = reply->era.state == ERA_OPEN ? reply->era.id : 0;
         absorb(t, &reply->era);
         if (reply->era.state == ERA_OPEN && (reply->era.id > t->dropped || MUTANT(READOPT)) &&
             (reply->era.timeline_current || MUTANT(NOTL)) && !t->fenced && t->forgotten == 0 &&
