@@ -19,7 +19,9 @@
     X(FIRSTLEASE,  "T4",    "the renewal that made the lease row grants trust")                    \
     X(INPLACE,     "T13",   "a batch does not compare the replid under which it was read")         \
     X(JOIN,        "T6",    "a read joins a statement that was sent before it came")               \
+    X(JUMP,        "T14",   "a ticket is settled by the higher id that a new timeline gives")      \
     X(LATESTART,   "T1",    "a lease counts from the reply")                                       \
+    X(LEAVER,      "T1",    "who is about to give its lease back adopts an era once more")         \
     X(NEGATIVE,    "T10",   "a negative entry is written over a newer value")                      \
     X(NEWKEY,      "inv 1", "what is sent again carries a new key")                                \
     X(NOCAS,       "T4",    "a stale closer drains a later era")                                   \
@@ -36,6 +38,8 @@
     X(PUBOLDER,    "T8",    "a publish overwrites a newer version")                                \
     X(PUBOVERTOK,  "T8",    "a publish writes its value over a token")                             \
     X(QUERYSHOW,   "T7",    "a query is answered without ENSURE")                                  \
+    X(RBERA,       "T9",    "a rebuild fills under the era that is trusted at the time of the fill") \
+    X(RBROW,       "T9",    "a rebuild fills with the rows of its page, read before the token")    \
     X(READOPT,     "T1",    "an era that was dropped is adopted again")                            \
     X(REFUSED,     "T7",    "a refusal is answered without its publish")                           \
     X(SEENTXN,     "T2",    "seen is written by the renewal that reads the close")                 \

@@ -213,6 +213,13 @@ static bool own_lease_went_back(const struct trust *t, const struct store_era *r
     return renewals > 0 && renewals <= t->renewals && (!anew || same_open);
 }
 
+/* Its lease's row goes away without another word: a renewal that is still on its way grants
+ * nothing, since nobody would wait for what it granted. */
+static bool is_leaving(const struct trust *t)
+{
+    return (t->stopping || t->aside) && !MUTANT(LEAVER);
+}
+
 static void renewed(void *arg, enum store_status status, const struct store_error *error,
                     const struct store_leases *reply)
 {
@@ -233,7 +240,7 @@ static void renewed(void *arg, enum store_status status, const struct store_erro
         absorb(t, &reply->era);
         if (reply->era.state == ERA_OPEN && (reply->era.id > t->dropped || MUTANT(READOPT)) &&
             (reply->era.timeline_current || MUTANT(NOTL)) && !t->fenced && t->forgotten == 0 &&
-            (t->renewals > 1 || MUTANT(FIRSTLEASE))) {
+            (t->renewals > 1 || MUTANT(FIRSTLEASE)) && !is_leaving(t)) {
             grant(t, (MUTANT(LATESTART) ? clock_boot_us() : t->sent_us) + t->lease_us);
         } else if (t->granted != 0) {
             drop(t, t->granted);
@@ -494,6 +501,10 @@ static void run(struct trust *t)
         t->renew_at_us = now; /* the others must hear of it before an era can open */
     }
     consider_standing_aside(t, &verified, now);
+    if (t->aside && now >= t->renew_at_us) { /* no renewal comes by that would prove our link */
+        t->renew_at_us = now + t->lease_us / 3;
+        check_stamp(t);
+    }
     start_next(t, now);
     if (t->stopping && t->request == REQUEST_NONE) {
         t->hooks.stopped(t->ctx); /* the store is away: our row will be found silent */
