@@ -16,7 +16,9 @@
 #include "cache/cache.h"
 #include "ops/job.h"
 
+#ifndef CHUNK_ACCOUNTS_MAX /* the simulator's is small */
 #define CHUNK_ACCOUNTS_MAX 1000
+#endif
 #define CHUNK_SLOTS 2048 /* of the index: a power of two, at most half full */
 
 enum chunk_end {

@@ -80,4 +80,10 @@ void rebuild_slots_free(struct rebuild *r);
  */
 enum job_result rebuild_walk(struct rebuild *r) MUST_CHECK;
 
+/* Its steps, for whoever has a loop of his own (the simulator): begin; turn until that is true, the
+ * walk is over; and on until it is idle, nothing is under way any more. arg: the struct rebuild. */
+void rebuild_walk_begin(struct rebuild *r);
+bool rebuild_walk_turn(void *arg);
+bool rebuild_walk_is_idle(void *arg);
+
 #endif

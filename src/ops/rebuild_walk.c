@@ -11,8 +11,8 @@
  *               -> SLOT_FREE
  *
  * A link that is lost, or an era that ends, takes a chunk back to SLOT_WAITING: it is looked at
- * again as a whole, and only counted when it is through. pump() moves everything on; it is the
- * condition that the job waits for, and so runs after every turn of the loop.
+ * again as a whole, and only counted when it is through. rebuild_walk_turn() moves everything on; it
+ * is the condition that the job waits for, and so runs after every turn of the loop.
  *
  * A warming has one chunk under way, a small one, and rests between chunks.
  */
@@ -398,7 +398,7 @@ static void give_up(struct rebuild *r)
     }
 }
 
-static bool is_idle(void *arg)
+bool rebuild_walk_is_idle(void *arg)
 {
     const struct rebuild *r = arg;
     bool idle = !r->at_store && !r->marks.asked && (r->warming == NULL || !r->warming->asking);
@@ -434,7 +434,7 @@ static bool check_warming(struct rebuild *r, int64_t now_us)
     return rests || r->over;
 }
 
-static bool pump(void *arg)
+bool rebuild_walk_turn(void *arg)
 {
     struct rebuild *r = arg;
     int64_t now_us = clock_boot_us();
@@ -458,7 +458,7 @@ static bool pump(void *arg)
             start_page(r, now_us);
         }
     }
-    if (!r->over && r->end && !waiting && is_idle(r)) {
+    if (!r->over && r->end && !waiting && rebuild_walk_is_idle(r)) {
         end_with(r, JOB_OK);
     }
     if (!r->over && now_us - r->moved_us > patience_us) {
@@ -483,13 +483,18 @@ void rebuild_slots_free(struct rebuild *r)
     }
 }
 
-enum job_result rebuild_walk(struct rebuild *r)
+void rebuild_walk_begin(struct rebuild *r)
 {
     r->over = false;
     r->moved_us = clock_boot_us();
-    if (job_wait(r->job, pump, r, FAR_FUTURE_US) == JOB_SIGNAL) {
+}
+
+enum job_result rebuild_walk(struct rebuild *r)
+{
+    rebuild_walk_begin(r);
+    if (job_wait(r->job, rebuild_walk_turn, r, FAR_FUTURE_US) == JOB_SIGNAL) {
         end_with(r, job_fail(r->job, JOB_INTERRUPTED, "interrupted"));
     }
-    job_finish(r->job, is_idle, r);
+    job_finish(r->job, rebuild_walk_is_idle, r);
     return r->outcome;
 }
