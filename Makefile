@@ -36,8 +36,8 @@ own_cflags = -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(warnings) -fno-strict-aliasing
              $(hardening) $(checks) -Iinclude
 cflags     = $(own_cflags) -I$(gen) $(pkg_cflags)
 # The simulator takes no library, and small limits, so that they are reached.
-sim_cflags = $(own_cflags) -Itest/sim -DBALLAST_SIM -DLOOKUPS_MAX=16 -DFILL_ACCOUNTS_MAX=8 \
-	-DTAIL_PAGE=3
+sim_cflags = $(own_cflags) -Itest/sim -I$(gen) -DBALLAST_SIM -DLOOKUPS_MAX=16 -DFILL_ACCOUNTS_MAX=8 \
+             -DCHUNK_ACCOUNTS_MAX=8 -DWARMING_CHUNK_MAX=5 -DTAIL_PAGE=3
 ldflags   := -pie -pthread -Wl,-z,relro,-z,now,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
 depfile    = -MMD -MP -MT $@ -MF $@.d
@@ -50,7 +50,8 @@ unit_src  := $(wildcard test/unit/*/test_*.c)
 client_src := $(wildcard test/clients/*.c)
 bench_src := $(wildcard test/bench/*.c)
 sim_src   := $(wildcard test/sim/*.c src/core/*.c src/model/*.c) \
-             $(addprefix src/base/,buffer.c decimal.c histogram.c metrics.c pool.c)
+             $(addprefix src/base/,buffer.c decimal.c histogram.c metrics.c pool.c) \
+             $(addprefix src/ops/,chunk.c compare.c rebuild_walk.c throttle.c)
 
 object     = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(1))
 lib       := $(BUILD)/libballast.a
@@ -129,11 +130,11 @@ run: deps
 stop:
 	@test/demo stop run
 
-$(BUILD)/obj/sim/%.o: %.c $(BUILD)/flags
+$(BUILD)/obj/sim/%.o: %.c $(BUILD)/flags | $(gen)/stamp
 	$(call say,CC,$< for the simulator)
 	$(Q)mkdir -p $(@D) && $(CC) $(sim_cflags) $(depfile) -c -o $@ $<
 
-$(BUILD)/sim: $(sim_src:%.c=$(BUILD)/obj/sim/%.o)
+$(BUILD)/sim: $(sim_src:%.c=$(BUILD)/obj/sim/%.o) $(BUILD)/obj/sql_statements.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ldflags) -o $@ $^
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mutant.h"
 
 #define CHUNK_RETRY_US (100 * 1000) /* before a step is taken again */
 
@@ -190,6 +191,17 @@ static void on_filled(void *arg, enum cache_status status)
     finish(chunk, refill_end(chunk, status));
 }
 
+/* What must not be filled in: it may be older than what a reader was shown since. */
+static struct account_state page_row(const struct chunk *chunk, const struct account_id *id)
+{
+    size_t i = 0;
+
+    while (!account_id_equal(&chunk->ids[i], id)) {
+        i++;
+    }
+    return chunk->rows[i];
+}
+
 static void on_refill_read(void *arg, enum store_status status, const struct store_error *error,
                            const struct store_accounts *reply)
 {
@@ -203,8 +215,13 @@ static void on_refill_read(void *arg, enum store_status status, const struct sto
     for (size_t i = 0; i < reply->count; i++) {
         int at = index_find(chunk, &reply->entries[i].id);
         if (at >= 0) {
-            chunk->entries[at].entry.state = reply->entries[i].state;
+            chunk->entries[at].entry.state = MUTANT(RBROW)
+                                                 ? page_row(chunk, &reply->entries[i].id)
+                                                 : reply->entries[i].state;
         }
+    }
+    if (MUTANT(RBERA)) {
+        (void)job_trusts(chunk->job, &chunk->refill_era);
     }
     cache_fill(chunk->job->cache, chunk->refill_era.stamp, chunk->refill_era.id, chunk->token_id,
                chunk->entries, chunk->entry_count, on_filled, chunk);

@@ -54,6 +54,13 @@ uint64_t checker_floor(int account)
     return floors[account];
 }
 
+static void raise_floor(int account, uint64_t version)
+{
+    if (account >= 0 && floors[account] < version) {
+        floors[account] = version;
+    }
+}
+
 static bool is_of_the_store(int account, const struct account_state *state)
 {
     const struct account_state *there = db_state(account, state->version);
@@ -72,9 +79,7 @@ void checker_shown(const char *who, const char *how, int account, const struct a
                      "%s: %s version %" PRIu64 " with balance %" PRId64 ": the store never had it",
                      who, how, state->version, state->balance);
     }
-    if (floors[account] < state->version) {
-        floors[account] = state->version;
-    }
+    raise_floor(account, state->version);
 }
 
 void checker_shown_stale(int account, const struct account_state *state)
@@ -175,13 +180,17 @@ static void check_acknowledged(uint64_t key, const struct mutation_result *resul
         checker_fail(account, "key k%" PRIu64 " is acknowledged as new for the second time", key);
     }
     row->acknowledged |= !result->duplicate;
+    for (int i = 0; i < as->leg_count; i++) { /* a reply of several legs names no account */
+        raise_floor(as->legs[i].from, as->legs[i].from_state.version);
+        raise_floor(as->legs[i].to, as->legs[i].to_state.version);
+    }
 }
 
-void checker_key_answered(uint64_t key, const struct mutation_result *result, uint64_t least)
+void checker_key_answered(uint64_t key, const struct mutation_result *result)
 {
     struct key *row = &keys[key];
     row->open--;
-    trace_note(row->words.account, "client", outcome_word(result->outcome), key, least);
+    trace_note(row->words.account, "client", outcome_word(result->outcome), key, 0);
     if (result->outcome == OUTCOME_OK) {
         check_acknowledged(key, result);
     } else if (result->outcome == OUTCOME_UNKNOWN) {

@@ -36,7 +36,7 @@ uint64_t checker_key_number(const char *text, size_t len);
 void checker_key_submitted(uint64_t key);
 /* The daemon that was asked is gone: anything may have happened. */
 void checker_key_lost(uint64_t key);
-void checker_key_answered(uint64_t key, const struct mutation_result *result, uint64_t least);
+void checker_key_answered(uint64_t key, const struct mutation_result *result);
 /* The store commits it. */
 void checker_applied(uint64_t key, const struct db_posting *posting);
 

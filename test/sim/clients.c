@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "checker.h"
 #include "trace.h"
+#include "words.h"
 
 #define CLIENTS_MAX 48
 #define READS_MAX 8
@@ -34,8 +35,8 @@ struct request {
     uint64_t query_version;
     struct account_state history[8];
     struct db_posting words;
-    uint64_t peer_least;
-    bool wrong_words; /* the key is another mutation's */
+    uint64_t floors[ACCOUNTS_MAX]; /* at the start of a mutation */
+    bool wrong_words;              /* the key is another mutation's */
     struct mutation_result result;
 };
 
@@ -43,6 +44,7 @@ struct client {
     int index;
     int home;
     bool probes;
+    bool aimed; /* asks when a schedule wants it to */
     uint64_t retry_key;
     struct request request;
 };
@@ -61,7 +63,7 @@ static void next_request(void *object, uint64_t arg);
 static void request_over(struct client *client)
 {
     client->request.number++;
-    if (!stopped && !client->probes) {
+    if (!stopped && !client->probes && !client->aimed) {
         world_after(sim_delay(think_us), NULL, next_request, client, 0);
     }
 }
@@ -102,14 +104,25 @@ static void read_answered(struct client *client, int index)
     }
 }
 
+/* What a mutation says of an account's state; a repetition tells of an older one. */
+static void shown_by_mutation(const struct request *request, const struct account_entry *entry,
+                              const char *how, bool fresh)
+{
+    if (entry->state.version > 0) {
+        int account = account_of(&entry->id);
+        checker_shown(request->process->name, how, account, &entry->state,
+                      fresh ? request->floors[account] : 0);
+    }
+}
+
 static void mutation_answered(struct client *client)
 {
     struct request *request = &client->request;
     const struct mutation_result *result = &request->result;
     const struct db_posting *words = &request->words;
-    const char *who = request->process->name;
     bool first = result->outcome == OUTCOME_OK && !result->duplicate;
     bool refused = result->outcome != OUTCOME_OK;
+    const char *how = first ? "acknowledged" : refused ? "shown with a refusal" : "repeated";
     world.operations++;
     request->open = 0;
     if (request->wrong_words) {
@@ -118,20 +131,10 @@ static void mutation_answered(struct client *client)
                          words->key);
         }
     } else if (words->key != 0) {
-        checker_key_answered(words->key, result, request->least[0]);
+        checker_key_answered(words->key, result);
     }
-    if (result->account.state.version > 0) {
-        checker_shown(who,
-                      first     ? "acknowledged"
-                      : refused ? "shown with a refusal"
-                                : "repeated",
-                      words->account, &result->account.state,
-                      first || refused || words->key == 0 ? request->least[0] : 0);
-    }
-    if (result->to.state.version > 0) {
-        checker_shown(who, first ? "acknowledged" : "repeated", words->peer, &result->to.state,
-                      first ? request->peer_least : 0);
-    }
+    shown_by_mutation(request, &result->account, how, first || refused || words->key == 0);
+    shown_by_mutation(request, &result->to, how, first);
     bool again = result->outcome == OUTCOME_UNKNOWN || result->outcome == OUTCOME_UNAVAILABLE;
     client->retry_key = again && words->key != 0 && !request->wrong_words ? words->key : 0;
     request_over(client);
@@ -232,20 +235,7 @@ static void submit_mutation(struct client *client, struct engine *engine, int64_
         told(client, WHAT_MUTATION);
         return;
     }
-    struct mutation *m = &item->posting.mutation;
-    m->kind = words->kind;
-    account_name(&m->account, words->account);
-    m->has_amount = true;
-    m->amount = words->amount;
-    m->asset = (struct asset){5, "USD/2"};
-    if (words->kind == MUTATION_TRANSFER) {
-        account_name(&m->peer, words->peer);
-    } else if (words->kind == MUTATION_CREDIT || words->kind == MUTATION_DEBIT) {
-        m->peer = (struct account_id){5, "@bank"};
-    }
-    if (words->key != 0) {
-        m->key_len = (uint8_t)snprintf(m->key, sizeof m->key, "k%" PRIu64, words->key);
-    }
+    words_to_mutation(&item->posting.mutation, words);
     item->received_us = clock_boot_us();
     item->deadline_us = deadline;
     item->done = write_done;
@@ -285,6 +275,20 @@ static void submit(void *object, uint64_t arg)
 
 /* --- at the client ----------------------------------------------------------------------------*/
 
+static void want_read(struct client *client, int index, int account, bool fresh)
+{
+    struct request *request = &client->request;
+    struct read_item *item = &request->reads[index];
+    memset(item, 0, sizeof *item);
+    account_name(&item->id, account);
+    item->fresh = fresh;
+    item->max_age_ms = -1;
+    item->done = read_done;
+    item->owner = client;
+    request->answered[index] = false;
+    request->least[index] = checker_floor(account);
+}
+
 static void choose_reads(struct client *client)
 {
     struct request *request = &client->request;
@@ -293,49 +297,31 @@ static void choose_reads(struct client *client)
     request->read_count = (int)sim_between(1, READS_MAX);
     request->open = request->read_count;
     for (int i = 0; i < request->read_count; i++) {
-        int account = any_account();
         struct read_item *item = &request->reads[i];
-        memset(item, 0, sizeof *item);
-        account_name(&item->id, account);
-        item->fresh = fresh;
+        want_read(client, i, any_account(), fresh);
         item->max_age_ms = sim_chance(10000) ? 5 : -1;
-        item->done = read_done;
-        item->owner = client;
-        request->answered[i] = false;
-        request->least[i] = checker_floor(account);
         item->min_version = sim_chance(20000) ? request->least[i] : 0;
     }
 }
 
-static void choose_words(struct client *client)
+/* The words stand. */
+static void want_mutation(struct client *client)
 {
     struct request *request = &client->request;
-    struct db_posting *words = &request->words;
-    static const enum mutation_kind kinds[] = {
-        MUTATION_CREDIT,   MUTATION_CREDIT,   MUTATION_DEBIT, MUTATION_DEBIT,
-        MUTATION_TRANSFER, MUTATION_TRANSFER, MUTATION_OPEN,  MUTATION_SETFLOOR};
-    *words = (struct db_posting){.kind = kinds[sim_below(8)], .account = any_account(), .peer = -1};
-    words->amount = sim_between(1, 30);
-    if (words->kind == MUTATION_SETFLOOR) {
-        words->amount = -sim_between(0, 50);
-    } else if (words->kind == MUTATION_OPEN) {
-        words->amount = 0;
-        return;
-    } else if (words->kind == MUTATION_TRANSFER) {
-        words->peer = any_account();
-        if (words->peer == words->account) {
-            words->peer = (words->account + 1) % world.account_count;
-        }
+    request->kind = REQUEST_MUTATION;
+    request->open = 1;
+    if (request->words.key != 0 && !request->wrong_words) {
+        checker_key_submitted(request->words.key);
     }
-    words->key = checker_key_new(words, fault_strikes(FAULT_STORE_CURSED));
+    for (int i = 0; i < world.account_count; i++) {
+        request->floors[i] = checker_floor(i);
+    }
 }
 
 static void choose_mutation(struct client *client)
 {
     struct request *request = &client->request;
     uint64_t count = checker_key_count();
-    request->kind = REQUEST_MUTATION;
-    request->open = 1;
     request->wrong_words = false;
     if (client->retry_key != 0 && sim_chance(700000)) {
         request->words = *checker_key_words(client->retry_key);
@@ -344,16 +330,12 @@ static void choose_mutation(struct client *client)
         request->words = *checker_key_words(count - back);
         if (checker_key_is_applied(request->words.key) && sim_chance(100000)) {
             request->wrong_words = true;
-            request->words.amount++;
+            words_alter(&request->words);
         }
     } else {
-        choose_words(client);
+        words_choose(&request->words);
     }
-    if (request->words.key != 0 && !request->wrong_words) {
-        checker_key_submitted(request->words.key);
-    }
-    request->least[0] = checker_floor(request->words.account);
-    request->peer_least = request->words.peer >= 0 ? checker_floor(request->words.peer) : 0;
+    want_mutation(client);
 }
 
 static void choose_query(struct client *client)
@@ -432,12 +414,12 @@ void clients_begin(void)
     memset(clients, 0, sizeof clients);
     stopped = false;
     probes_sent = probes_from_cache = 0;
-    client_count = (int)sim_between(4, CLIENTS_MAX / 2);
+    client_count = (int)sim_between(4, world.staged ? 8 : CLIENTS_MAX / 2);
     mutation_share = (uint32_t)sim_between(30000, 400000);
     fresh_share = (uint32_t)sim_between(0, 60000);
     query_share = (uint32_t)sim_between(0, 30000);
     reuse_share = (uint32_t)sim_between(0, 300000);
-    think_us = sim_between(200, 1000) << sim_below(6);
+    think_us = sim_between(200, 1000) << (world.staged ? 5 + sim_below(3) : sim_below(6));
     timeout_us = sim_between(250 * MS, 2 * SECOND);
     for (int i = 0; i < client_count; i++) {
         clients[i].index = i;
@@ -478,6 +460,49 @@ void clients_probe(void)
         }
         probes_sent += (uint64_t)request->read_count;
         send_to(client, daemons[d]);
+    }
+}
+
+/* Between the clients of the storm and those that probe. */
+static struct client *aimed_client(int daemon)
+{
+    for (int i = client_count; i < CLIENTS_MAX - DAEMONS_MAX && daemons[daemon] != NULL; i++) {
+        struct client *client = &clients[i];
+        if (client->request.open == 0) {
+            client->index = i;
+            client->home = daemon;
+            client->aimed = true;
+            return client;
+        }
+    }
+    return NULL;
+}
+
+void clients_ask_read(int daemon, int account)
+{
+    struct client *client = aimed_client(daemon);
+    if (client != NULL) {
+        client->request.kind = REQUEST_READ;
+        client->request.open = client->request.read_count = 1;
+        want_read(client, 0, account, false);
+        send_to(client, daemons[daemon]);
+    }
+}
+
+void clients_ask_posting(int daemon, enum mutation_kind kind, int account, int64_t amount)
+{
+    struct client *client = aimed_client(daemon);
+    if (client != NULL) {
+        struct db_posting words = {.kind = MUTATION_OPEN, .account = account, .peer = -1};
+        if (db_version(account) > 0) {
+            words.kind = kind;
+            words.amount = amount;
+            words.key = checker_key_new(&words, false);
+        }
+        client->request.words = words;
+        client->request.wrong_words = false;
+        want_mutation(client);
+        send_to(client, daemons[daemon]);
     }
 }
 

@@ -7,6 +7,10 @@
 #define CLIENTS_DEADLINE_MAX (2500 * MS) /* whatever was asked has been answered by then */
 
 void clients_begin(void);
+/* One request more, by a client of its own, where there is one free. */
+void clients_ask_read(int daemon, int account);
+/* Opens the account where there is none. */
+void clients_ask_posting(int daemon, enum mutation_kind kind, int account, int64_t amount);
 /* Their connections to that daemon are broken. */
 void clients_lost_daemon(const struct process *process);
 /* No new requests. */

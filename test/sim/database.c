@@ -6,10 +6,11 @@
 #include <string.h>
 
 #include "base/attributes.h"
-#include "base/mutant.h"
 #include "checker.h"
 #include "fake_links.h"
+#include "schedules.h"
 #include "trace.h"
+#include "trust_rows.h"
 
 struct account_row {
     struct account_state *versions; /* [0] is version 1 */
@@ -23,21 +24,13 @@ struct key_row {
     const struct statement *holder;
 };
 
-struct era_row {
-    struct store_era era;
-    int timeline;
-};
-
 static struct {
     struct account_row accounts[ACCOUNTS_MAX];
     struct key_row *keys;
     uint64_t key_room;
     uint64_t transfers;
-    struct era_row era, old_era;
-    const struct statement *era_holder;
-    struct lease_row leases[LEASES_ROOM], old_leases[LEASES_ROOM];
-    int lease_count, old_lease_count;
-    int timeline;
+    struct db_transfer *transfer_rows;
+    uint64_t transfer_room;
     struct statement *waiting, **waiting_end;
     struct statement *active;
     int64_t down_until, readonly_until, local_until, slow_until;
@@ -46,6 +39,7 @@ static struct {
 void db_begin(void)
 {
     free(db.keys);
+    free(db.transfer_rows);
     for (int i = 0; i < ACCOUNTS_MAX; i++) {
         free(db.accounts[i].versions);
     }
@@ -53,20 +47,12 @@ void db_begin(void)
     announcements_begin();
     refusals_forget();
     db.waiting_end = &db.waiting;
-    db.timeline = 1;
-    db.era = (struct era_row){{.id = 1, .state = ERA_DRAINED, .timeline_current = true}, 1};
-    db_take_snapshot();
+    trust_rows_begin();
 }
 
 bool db_is_up(void)
 {
     return world.now >= db.down_until;
-}
-
-const struct store_era *db_era(void)
-{
-    db.era.era.timeline_current = db.era.timeline == db.timeline;
-    return &db.era.era;
 }
 
 uint64_t db_version(int account)
@@ -119,6 +105,49 @@ uint64_t db_next_transfer(void)
     return ++db.transfers;
 }
 
+uint64_t db_transfer_count(void)
+{
+    return db.transfers;
+}
+
+const struct db_transfer *db_transfer(uint64_t number)
+{
+    bool there = number != 0 && number < db.transfer_room && db.transfer_rows[number].leg_count > 0;
+    return there ? &db.transfer_rows[number] : NULL;
+}
+
+int64_t db_opening_floor(const struct statement *statement, int account)
+{
+    const struct account_state *first = db_state(account, 1);
+    for (int i = 0; first == NULL && i < statement->change_count; i++) {
+        if (statement->changes[i].account == account && statement->changes[i].state.version == 1) {
+            first = &statement->changes[i].state;
+        }
+    }
+    return first != NULL ? first->floor : 0;
+}
+
+static void commit_transfer(const struct db_posting *posting)
+{
+    if (posting->transfer >= db.transfer_room) {
+        uint64_t room = 2 * posting->transfer + 1024;
+        db.transfer_rows = realloc(db.transfer_rows, room * sizeof *db.transfer_rows);
+        if (db.transfer_rows == NULL) {
+            abort();
+        }
+        memset(db.transfer_rows + db.transfer_room, 0,
+               (room - db.transfer_room) * sizeof *db.transfer_rows);
+        db.transfer_room = room;
+    }
+    struct db_transfer *row = &db.transfer_rows[posting->transfer];
+    *row = (struct db_transfer){.kind = posting->kind, .leg_count = posting->leg_count};
+    memcpy(row->legs, posting->legs, sizeof row->legs);
+    for (int i = 0; posting->kind == MUTATION_REVERSE && i < posting->leg_count; i++) {
+        struct db_transfer *target = &db.transfer_rows[posting->target];
+        target->reversed[posting->leg_count - 1 - i] += posting->legs[i].amount;
+    }
+}
+
 static void commit_changes(struct statement *statement)
 {
     for (int i = 0; i < statement->change_count; i++) {
@@ -143,111 +172,23 @@ static void commit_changes(struct statement *statement)
             struct key_row *row = key_row(posting->key);
             row->taken = true;
             row->posting = *posting;
+            if (posting->transfer != 0) {
+                commit_transfer(posting);
+            }
             checker_applied(posting->key, posting);
         }
     }
 }
 
-/* --- era and leases ---------------------------------------------------------------------------*/
-
-static struct lease_row *lease_of(const char *daemon)
-{
-    for (int i = 0; i < db.lease_count; i++) {
-        if (strcmp(db.leases[i].lease.daemon, daemon) == 0) {
-            return &db.leases[i];
-        }
-    }
-    return NULL;
-}
-
-/* The row as the statement sees it: its own write included. Others see the committed one, which
- * stays in db.leases until the commit. */
-static void renew(struct statement *statement)
-{
-    struct lease_row *row = lease_of(statement->daemon);
-    if (row == NULL) {
-        assert(db.lease_count < LEASES_ROOM);
-        row = &db.leases[db.lease_count++];
-        *row = (struct lease_row){.visible = false};
-        snprintf(row->lease.daemon, sizeof row->lease.daemon, "%s", statement->daemon);
-        snprintf(row->incarnation, sizeof row->incarnation, "%s", statement->incarnation);
-    }
-    row->holder = statement;
-    statement->era = *db_era();
-    if (MUTANT(SEENTXN) && statement->era.state != ERA_OPEN &&
-        statement->number < statement->era.id) {
-        statement->number = statement->era.id;
-    }
-    for (int i = 0; i < db.lease_count; i++) {
-        struct store_lease *lease = &statement->leases[statement->lease_count];
-        if (&db.leases[i] != row && !db.leases[i].visible) {
-            continue;
-        }
-        *lease = db.leases[i].lease;
-        if (&db.leases[i] == row) {
-            lease->renewals++;
-            lease->seen = lease->seen > statement->number ? lease->seen : statement->number;
-            snprintf(lease->run_id, sizeof lease->run_id, "%s", statement->run_id);
-            snprintf(lease->replid, sizeof lease->replid, "%s", statement->replid);
-        }
-        statement->lease_count++;
-    }
-}
-
-static void commit_renewal(struct statement *statement)
-{
-    struct lease_row *row = lease_of(statement->daemon);
-    for (int i = 0; row != NULL && i < statement->lease_count; i++) {
-        if (strcmp(statement->leases[i].daemon, statement->daemon) == 0) {
-            row->lease = statement->leases[i];
-            row->visible = true;
-        }
-    }
-}
-
-static void remove_lease(struct lease_row *row)
-{
-    *row = db.leases[--db.lease_count];
-}
-
-/* Computes under the era's lock; what is to be written waits in statement->era. */
-static void change_era(struct statement *statement)
-{
-    struct store_era era = *db_era();
-    bool current = era.timeline_current;
-    statement->era = era;
-    switch (statement->kind) {
-    case STATEMENT_ERA_CLOSE:
-        statement->effect = era.id == statement->number && era.state == ERA_OPEN;
-        statement->era.state = statement->effect ? ERA_CLOSING : era.state;
-        break;
-    case STATEMENT_ERA_DRAIN:
-        statement->effect =
-            (era.id == statement->number || MUTANT(NOCAS)) && era.state == ERA_CLOSING && current;
-        statement->era.state = statement->effect ? ERA_DRAINED : era.state;
-        break;
-    case STATEMENT_ERA_REWOUND:
-        statement->effect = era.id <= statement->number;
-        if (statement->effect) {
-            statement->era = (struct store_era){
-                .id = statement->number + 1000, .state = ERA_CLOSING, .timeline_current = true};
-        }
-        break;
-    default:
-        statement->effect = era.id == statement->number &&
-                            (era.state == ERA_DRAINED || MUTANT(OPENEARLY)) &&
-                            statement->next_era.id > era.id && current;
-        if (statement->effect) {
-            statement->era = statement->next_era;
-            statement->era.state = ERA_OPEN;
-            statement->era.timeline_current = true;
-        }
-    }
-}
+/* --- statements -------------------------------------------------------------------------------*/
 
 /* How much longer than usual a step takes. */
-int64_t statement_is_late(const struct statement *statement)
+int64_t statement_is_late(const struct statement *statement, enum leg leg)
 {
+    int64_t planned = schedule_delay(statement, leg);
+    if (planned > 0) {
+        return planned;
+    }
     bool trouble = statement->kind >= STATEMENT_RENEW  ? world.lease_trouble
                    : statement->kind == STATEMENT_POST ? false
                                                        : world.read_trouble;
@@ -263,103 +204,46 @@ int64_t statement_is_late(const struct statement *statement)
     return sim_chance(500000) ? sim_between(MS, 300 * MS) : sim_between(10 * MS, 3 * SECOND);
 }
 
-static void notify_era(void)
+static bool is_free(const struct db_posting *posting)
 {
-    static const char *const words[] = {"era open", "era closing", "era drained"};
-    trace_note(-1, "store", words[db.era.era.state], db.era.era.id, 0);
-    for (int i = 0; i < daemon_count; i++) {
-        if (daemons[i] != NULL && !fault_strikes(FAULT_NOTIFY_LOST)) {
-            process_notify_era(daemons[i]);
-        }
+    int accounts[POSTING_ACCOUNTS_MAX];
+    int count = posting_accounts(posting, accounts);
+    bool free_now = posting->key == 0 || key_row(posting->key)->holder == NULL;
+    for (int i = 0; i < count && free_now; i++) {
+        free_now = db.accounts[accounts[i]].holder == NULL;
     }
+    return free_now;
 }
-
-/* --- statements -------------------------------------------------------------------------------*/
 
 static bool may_begin(struct statement *statement)
 {
-    const struct lease_row *lease;
-    switch (statement->kind) {
-    case STATEMENT_POST:
-        for (int i = 0; i < statement->count; i++) {
-            const struct db_posting *posting = &statement->postings[i];
-            if (db.accounts[posting->account].holder != NULL ||
-                (posting->peer >= 0 && db.accounts[posting->peer].holder != NULL) ||
-                (posting->key != 0 && key_row(posting->key)->holder != NULL)) {
-                return false;
-            }
+    for (int i = 0; statement->kind == STATEMENT_POST && i < statement->count; i++) {
+        posting_set_legs(&statement->postings[i]); /* a reverse's target may have come meanwhile */
+        if (!is_free(&statement->postings[i])) {
+            return false;
         }
-        return true;
-    case STATEMENT_RENEW:
-    case STATEMENT_LEASE_DROP:
-    case STATEMENT_LEASE_EXPEL:
-        lease = lease_of(statement->daemon);
-        return lease == NULL || lease->holder == NULL;
-    default:
-        return db.era_holder == NULL;
+    }
+    return trust_rows_are_free(statement);
+}
+
+static void hold_posting(const struct db_posting *posting, const struct statement *holder)
+{
+    int accounts[POSTING_ACCOUNTS_MAX];
+    int count = posting_accounts(posting, accounts);
+    for (int i = 0; i < count; i++) {
+        db.accounts[accounts[i]].holder = holder;
+    }
+    if (posting->key != 0) {
+        key_row(posting->key)->holder = holder;
     }
 }
 
 static void set_holders(struct statement *statement, const struct statement *holder)
 {
-    struct lease_row *lease;
-    switch (statement->kind) {
-    case STATEMENT_POST:
-        for (int i = 0; i < statement->count; i++) {
-            const struct db_posting *posting = &statement->postings[i];
-            db.accounts[posting->account].holder = holder;
-            if (posting->peer >= 0) {
-                db.accounts[posting->peer].holder = holder;
-            }
-            if (posting->key != 0) {
-                key_row(posting->key)->holder = holder;
-            }
-        }
-        break;
-    case STATEMENT_RENEW:
-    case STATEMENT_LEASE_DROP:
-    case STATEMENT_LEASE_EXPEL:
-        lease = lease_of(statement->daemon);
-        if (lease != NULL) {
-            lease->holder = holder;
-            if (holder == NULL && !lease->visible) {
-                remove_lease(lease); /* an insert that was rolled back */
-            }
-        }
-        break;
-    default:
-        db.era_holder = holder;
+    for (int i = 0; statement->kind == STATEMENT_POST && i < statement->count; i++) {
+        hold_posting(&statement->postings[i], holder);
     }
-}
-
-static void commit(struct statement *statement)
-{
-    struct lease_row *lease;
-    switch (statement->kind) {
-    case STATEMENT_POST:
-        commit_changes(statement);
-        refusals_note(statement);
-        break;
-    case STATEMENT_RENEW:
-        commit_renewal(statement);
-        break;
-    case STATEMENT_LEASE_DROP:
-    case STATEMENT_LEASE_EXPEL:
-        lease = lease_of(statement->daemon);
-        if (lease != NULL &&
-            (statement->kind == STATEMENT_LEASE_DROP ||
-             (lease->lease.renewals == statement->number && db.era.era.state == ERA_DRAINED))) {
-            trace_note(-1, statement->daemon, "lease deleted", 0, 0);
-            remove_lease(lease);
-        }
-        break;
-    default:
-        if (statement->effect) {
-            db.era = (struct era_row){statement->era, db.timeline};
-            db_take_snapshot();
-            notify_era();
-        }
-    }
+    trust_rows_hold(statement, holder);
 }
 
 static void begin(struct statement *statement);
@@ -396,8 +280,11 @@ static void end_of_transaction(void *object, uint64_t arg)
         enum store_status status = (enum store_status)arg;
         bool commits = status == STORE_OK || status == STORE_LOCAL_ONLY;
         struct statement *end = statement;
-        if (commits) {
-            commit(end);
+        if (commits && end->kind == STATEMENT_POST) {
+            commit_changes(end);
+            refusals_note(end);
+        } else if (commits) {
+            trust_rows_commit(end);
         }
         leave_active(end);
         statement_answer(end, status);
@@ -410,6 +297,12 @@ static enum store_status fate(const struct statement *statement)
 {
     if (world.now < db.readonly_until) {
         return STORE_READONLY;
+    }
+    if (statement->kind == STATEMENT_POST && !trust_rows_take_postings()) {
+        return STORE_READONLY;
+    }
+    if (statement->kind == STATEMENT_POST && !statement->has_lease) {
+        return STORE_TRANSIENT;
     }
     if (statement->kind == STATEMENT_POST) {
         for (int i = 0; i < statement->count; i++) {
@@ -447,19 +340,15 @@ static void begin(struct statement *statement)
     statement->next = db.active;
     db.active = statement;
     statement->active = true;
-    if (statement->kind == STATEMENT_RENEW) {
-        renew(statement);
-    } else {
-        set_holders(statement, statement);
-    }
+    set_holders(statement, statement);
+    statement->era = *db_era();
     if (statement->kind == STATEMENT_POST) {
-        statement->era = *db_era();
         posting_run(statement);
-    } else if (statement->kind >= STATEMENT_ERA_CLOSE && statement->kind <= STATEMENT_ERA_REWOUND) {
-        change_era(statement);
+    } else {
+        trust_rows_run(statement);
     }
     int64_t wait = sim_delay(world.now < db.slow_until ? 20 * MS : 200);
-    wait += statement_is_late(statement);
+    wait += statement_is_late(statement, LEG_STAY);
     world_after(wait, NULL, end_of_transaction, statement, (uint64_t)fate(statement));
 }
 
@@ -504,9 +393,9 @@ void db_arrive(struct statement *statement)
         statement_release(statement);
         break;
     case STATEMENT_ACCOUNTS:
+    case STATEMENT_PAGE:
     case STATEMENT_HISTORY:
     case STATEMENT_LOCKED:
-    case STATEMENT_ERA_READ:
         read_rows(statement);
         statement_answer(statement, STORE_OK);
         statement_release(statement);
@@ -550,42 +439,10 @@ void db_crash(int64_t for_us)
     store_links_cut(NULL);
 }
 
-/* What a failover may fall back to: always an era that is open, so that it forgets the close. */
-void db_take_snapshot(void)
-{
-    if (db.era.era.state != ERA_OPEN) {
-        return;
-    }
-    db.old_era = db.era;
-    memcpy(db.old_leases, db.leases, sizeof db.leases);
-    db.old_lease_count = db.lease_count;
-    for (int i = 0; i < db.old_lease_count; i++) {
-        db.old_leases[i].holder = NULL;
-    }
-}
-
 void db_failover(void)
 {
-    trace_note(-1, "store", "failover: era now, era then", db.era.era.id, db.old_era.era.id);
     db_crash(sim_between(0, 200 * MS));
-    if (db.old_era.era.state == ERA_OPEN) { /* what it forgets is the close, and what came after */
-        db.era = db.old_era;
-        memcpy(db.leases, db.old_leases, sizeof db.leases);
-        db.lease_count = db.old_lease_count;
-    }
-    db.timeline++;
-}
-
-void db_accept_timeline(void)
-{
-    if (db.era.timeline != db.timeline) {
-        db.era.era.id += 1000;
-        db.era.era.state = ERA_CLOSING;
-        db.era.era.nonce[0] = '\0';
-        db.era.timeline = db.timeline;
-        db_take_snapshot();
-        notify_era();
-    }
+    trust_rows_fail_over();
 }
 
 void db_post_in_sql(int account, int64_t amount)
@@ -625,5 +482,5 @@ void db_set_slow(int64_t for_us)
 void db_heal(void)
 {
     db.down_until = db.readonly_until = db.local_until = db.slow_until = 0;
-    db_accept_timeline();
+    trust_rows_heal();
 }

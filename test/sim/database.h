@@ -10,9 +10,13 @@
 #include "world.h"
 
 #define LEASES_ROOM 24
+#define LEGS_MAX 3 /* of a mutation */
+#define POSTING_ACCOUNTS_MAX (2 * LEGS_MAX)
+#define CHANGES_MAX (POSTING_ACCOUNTS_MAX * SIM_ENTRIES_MAX)
 
 enum statement_kind {
     STATEMENT_ACCOUNTS,
+    STATEMENT_PAGE,
     STATEMENT_HISTORY,
     STATEMENT_REFUSALS,
     STATEMENT_LOCKED,
@@ -29,11 +33,24 @@ enum statement_kind {
     STATEMENT_LEASE_EXPEL
 };
 
+/* The way of a statement: to the server, from its snapshot to its commit, and back. */
+enum leg { LEG_THERE, LEG_STAY, LEG_BACK };
+
+/* A movement between two accounts; -1: a system account. */
+struct db_leg {
+    int from, to;
+    int64_t amount;
+    struct account_state from_state, to_state; /* after it */
+};
+
 /* One mutation as the store gets it, with its result. Accounts by number, -1: none. */
 struct db_posting {
     enum mutation_kind kind;
     int account, peer;
-    int64_t amount;
+    int64_t amount;  /* of a reverse: 0 is all that is left */
+    uint64_t target; /* of a reverse */
+    int leg_count;
+    struct db_leg legs[LEGS_MAX];
     uint64_t key; /* 0: none */
     enum outcome outcome;
     bool duplicate, changed;
@@ -41,17 +58,18 @@ struct db_posting {
     struct account_state state, peer_state; /* version 0: not part of the result */
 };
 
+/* What has moved, and how much of each leg was reversed. */
+struct db_transfer {
+    enum mutation_kind kind;
+    int leg_count;
+    struct db_leg legs[LEGS_MAX];
+    int64_t reversed[LEGS_MAX];
+};
+
 /* A state that an account has, or gets. */
 struct db_change {
     int account;
     struct account_state state;
-};
-
-struct lease_row {
-    struct store_lease lease;
-    char incarnation[24];
-    const struct statement *holder; /* has written it and not committed */
-    bool visible;                   /* committed once: an insert in progress is not */
 };
 
 struct statement {
@@ -83,12 +101,13 @@ struct statement {
 
     /* out */
     struct store_era era;
-    bool effect; /* its UPDATE or DELETE found its row */
+    bool effect;    /* its UPDATE or DELETE found its row */
+    bool has_lease; /* a posting: T12 */
     struct account_state states[SIM_ENTRIES_MAX];
     int64_t marks[SIM_ENTRIES_MAX]; /* of announcements; in, of those to be forgotten */
-    struct db_change changes[2 * SIM_ENTRIES_MAX + 2];
+    struct db_change changes[CHANGES_MAX];
     int change_count;
-    struct db_change shown[2 * SIM_ENTRIES_MAX]; /* present states that the reply carries */
+    struct db_change shown[CHANGES_MAX]; /* present states that the reply carries */
     int shown_count;
     struct store_lease leases[LEASES_ROOM];
     int lease_count;
@@ -106,6 +125,8 @@ void db_crash(int64_t for_us);
 /* The era's and the leases' rows fall back to what they were; a new timeline. */
 void db_failover(void);
 void db_accept_timeline(void);
+/* `ballast cache off` and `on`. */
+void db_switch(bool off);
 /* A posting by somebody who uses SQL. */
 void db_post_in_sql(int account, int64_t amount);
 void db_set_readonly(int64_t for_us);
@@ -124,6 +145,11 @@ struct account_state db_present(int account);
 /* NULL: nobody has used the key. */
 const struct db_posting *db_key_taken_by(uint64_t key);
 uint64_t db_next_transfer(void);
+uint64_t db_transfer_count(void);
+/* NULL: none of that number was committed. */
+const struct db_transfer *db_transfer(uint64_t number);
+/* That the account was opened with, or is in that statement. */
+int64_t db_opening_floor(const struct statement *statement, int account);
 
 /* Somebody's transaction has written it, or waits to. */
 bool db_is_locked(int account);
@@ -134,7 +160,11 @@ void refusals_note(const struct statement *statement);
 /* Sets the outcomes of the statement's postings: UNKNOWN where nothing was noted. */
 void refusals_read(struct statement *statement);
 
-/* posting.c: computes the outcomes of a batch, and what it would change and show. */
+/* posting.c. What a mutation moves, as far as its words and the present rows tell. */
+void posting_set_legs(struct db_posting *posting);
+int posting_accounts(const struct db_posting *posting, int accounts[POSTING_ACCOUNTS_MAX]);
+bool posting_same_words(const struct db_posting *a, const struct db_posting *b);
+/* Computes the outcomes of a batch, and what it would change and show. */
 void posting_run(struct statement *statement);
 /* Gives the account that state, one version on, within the statement. */
 void posting_change(struct statement *statement, int account, struct account_state *state);
@@ -149,8 +179,9 @@ void forget_announced(const struct statement *statement);
 struct statement *statement_new(enum statement_kind kind);
 void statement_release(struct statement *statement);
 bool store_link_is_far(const struct store_link *link);
-/* 0, or by how much this step is delayed. */
-int64_t statement_is_late(const struct statement *statement);
+const struct process *store_link_process(const struct store_link *link);
+/* 0, or by how much this part of its way is delayed. */
+int64_t statement_is_late(const struct statement *statement, enum leg leg);
 void statement_answer(struct statement *statement, enum store_status status);
 void statements_forget(void);
 

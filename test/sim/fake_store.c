@@ -12,6 +12,7 @@
 #include "database.h"
 #include "fake_links.h"
 #include "trace.h"
+#include "words.h"
 
 #define LINKS_MAX 8192 /* of one world, dead ones included */
 #define HISTORY_MAX 8
@@ -61,7 +62,7 @@ struct statement *statement_new(enum statement_kind kind)
     statement->kind = kind;
     statement->references = 1;
     statement->number = 0;
-    statement->effect = statement->gave_up = false;
+    statement->effect = statement->has_lease = statement->gave_up = false;
     statement->change_count = statement->shown_count = statement->lease_count = 0;
     statement->daemon[0] = statement->run_id[0] = statement->replid[0] = '\0';
     return statement;
@@ -106,7 +107,9 @@ static void connected(void *object, uint64_t arg)
         db_terminate(link->left_behind);
     }
     link->up = true;
-    link->hooks.up(link->ctx, link);
+    if (link->hooks.up != NULL) {
+        link->hooks.up(link->ctx, link);
+    }
 }
 
 static void try_connect(void *object, uint64_t arg)
@@ -137,7 +140,7 @@ static void go_down(struct store_link *link)
         link->left_behind = lost;
     }
     if (!link->freed) {
-        if (was_up) {
+        if (was_up && link->hooks.down != NULL) {
             link->hooks.down(link->ctx, link, "broken");
         }
         world_after(sim_between(10 * MS, 200 * MS), link->process, try_connect, link,
@@ -206,6 +209,11 @@ bool store_link_is_far(const struct store_link *link)
     return link->process->store_far_until > world.now;
 }
 
+const struct process *store_link_process(const struct store_link *link)
+{
+    return link->process;
+}
+
 /* --- sending ----------------------------------------------------------------------------------*/
 
 static void arrive(void *object, uint64_t arg)
@@ -259,7 +267,8 @@ static void submit(struct store_link *link, struct statement *statement, void *c
             return;
         }
     }
-    world_after(sim_delay(150) + statement_is_late(statement), NULL, arrive, statement, 0);
+    world_after(sim_delay(150) + statement_is_late(statement, LEG_THERE), NULL, arrive, statement,
+                0);
 }
 
 static void answered(void *object, uint64_t arg)
@@ -283,8 +292,8 @@ void statement_answer(struct statement *statement, enum store_status status)
         return;
     }
     statement->references++;
-    world_after(sim_delay(150) + statement_is_late(statement), link->process, answered, statement,
-                0);
+    world_after(sim_delay(150) + statement_is_late(statement, LEG_BACK), link->process, answered,
+                statement, 0);
 }
 
 /* --- requests and their replies ---------------------------------------------------------------*/
@@ -312,6 +321,20 @@ void store_read_locked(struct store_link *link, const struct account_id *const *
                        store_accounts_fn *done, void *arg)
 {
     read_by_ids(link, STATEMENT_LOCKED, ids, count, done, arg);
+}
+
+void store_page_accounts(struct store_link *link, const struct account_id *after, int limit,
+                         store_accounts_fn *done, void *arg)
+{
+    struct statement *statement = statement_new(STATEMENT_PAGE);
+    int next = after->len == 0 ? 0 : account_of(after) + 1;
+    statement->count = 0;
+    while (next < world.account_count && statement->count < limit &&
+           statement->count < SIM_ENTRIES_MAX) {
+        statement->accounts[statement->count] = next;
+        statement->count += db_version(next++) > 0;
+    }
+    submit(link, statement, (void *)done, arg);
 }
 
 void store_read_history(struct store_link *link, const struct account_id *account, uint64_t before,
@@ -379,14 +402,7 @@ static void submit_postings(struct store_link *link, enum statement_kind kind,
     statement->number = (uint64_t)commit;
     statement->caller_postings = postings;
     for (size_t i = 0; i < count; i++) {
-        const struct mutation *m = &postings[i]->mutation;
-        statement->postings[i] = (struct db_posting){
-            .kind = m->kind,
-            .account = account_of(&m->account),
-            .peer = m->kind == MUTATION_TRANSFER ? account_of(&m->peer) : -1,
-            .amount = m->amount,
-            .key = m->key_len == 0 ? 0 : checker_key_number(m->key, m->key_len),
-        };
+        words_of_mutation(&statement->postings[i], &postings[i]->mutation);
     }
     submit(link, statement, (void *)done, arg);
 }
@@ -532,7 +548,7 @@ static void set_entry(struct account_entry *entry, int account, const struct acc
 
 static void answer_post(struct statement *statement, enum store_status status)
 {
-    struct account_entry entries[2 * SIM_ENTRIES_MAX];
+    struct account_entry entries[CHANGES_MAX];
     struct store_posted reply = {entries, 0};
     for (int i = 0; status == STORE_OK && i < statement->count; i++) {
         const struct db_posting *posting = &statement->postings[i];
@@ -577,6 +593,7 @@ static void answer(struct store_link *link, struct statement *statement, enum st
     (void)link;
     switch (statement->kind) {
     case STATEMENT_ACCOUNTS:
+    case STATEMENT_PAGE:
     case STATEMENT_LOCKED:
         answer_accounts(statement, status);
         break;

@@ -11,11 +11,12 @@
 #include "database.h"
 #include "fake_links.h"
 #include "process.h"
+#include "rebuild.h"
 #include "redis.h"
+#include "schedules.h"
 #include "trace.h"
 
 struct fault_row {
-    const char *word;
     uint32_t share;       /* of seeds that have it, in percent */
     uint32_t least, most; /* the interval in milliseconds, or the chance */
     void (*strike)(void); /* NULL: by chance */
@@ -46,9 +47,7 @@ static struct process *any_process(void)
 
 static void evict(void)
 {
-    int account = any_account();
-    redis_nodes[any_node()].keys.slots[account] = (struct slot){.kind = SLOT_ABSENT};
-    trace_note(account, "redis", "evicted", 0, 0);
+    redis_evict(any_node(), any_account());
 }
 
 static void flush(void)
@@ -182,6 +181,19 @@ static void failover_store(void)
     world_after(sim_between(1500 * MS, 4 * SECOND), NULL, timeline_accepted, NULL, 0);
 }
 
+static void switched_on(void *object, uint64_t arg)
+{
+    (void)object;
+    (void)arg;
+    db_switch(false);
+}
+
+static void switch_off(void)
+{
+    db_switch(true);
+    world_after(sim_between(0, SECOND), NULL, switched_on, NULL, 0);
+}
+
 static void post_in_sql(void)
 {
     db_post_in_sql(any_account(), sim_between(-20, 20));
@@ -204,6 +216,14 @@ static void stop(void)
     }
 }
 
+static void rebuild(void)
+{
+    struct process *process = any_process();
+    if (process != NULL && !process->stopping) {
+        rebuild_begin(process);
+    }
+}
+
 static void pause_daemon(void)
 {
     struct process *process = any_process();
@@ -218,38 +238,41 @@ static void pause_daemon(void)
 /* --- the storm --------------------------------------------------------------------------------*/
 
 static const struct fault_row rows[FAULT_COUNT] = {
-    [FAULT_EVICT] = {"", 85, 2, 60, evict},
-    [FAULT_FLUSH] = {"", 20, 500, 4000, flush},
-    [FAULT_POISON] = {"", 25, 5, 200, poison},
-    [FAULT_CACHE_RESTART] = {"", 15, 1000, 5000, restart_empty},
-    [FAULT_CACHE_OLD] = {"", 20, 1000, 5000, restart_old},
-    [FAULT_CACHE_REWIND] = {"", 20, 700, 4000, rewind_in_place},
-    [FAULT_CACHE_DEMOTE] = {"", 15, 700, 4000, demote},
-    [FAULT_CACHE_SPLIT] = {"", 25, 700, 6000, redis_split},
-    [FAULT_CACHE_HANG] = {"", 20, 300, 4000, hang},
-    [FAULT_CACHE_CUT] = {"", 30, 100, 3000, cut_cache},
-    [FAULT_CACHE_AWAY] = {"", 30, 300, 4000, cache_away},
-    [FAULT_CACHE_SLOW] = {"", 35, 200, 3000, slow_cache},
-    [FAULT_CACHE_ERROR] = {"", 20, 100, 10000, NULL},
-    [FAULT_CACHE_FULL] = {"", 15, 500, 3000, full},
-    [FAULT_STORE_CUT] = {"", 35, 200, 10000, NULL},
-    [FAULT_STORE_SILENT] = {"", 25, 20, 8000, NULL},
-    [FAULT_STORE_LATE] = {"", 40, 200, 20000, NULL},
-    [FAULT_STORE_CRASH] = {"", 15, 2000, 6000, crash_store},
-    [FAULT_STORE_AWAY] = {"", 20, 800, 4000, store_away},
-    [FAULT_STORE_FAR] = {"", 30, 400, 3000, store_far},
-    [FAULT_STORE_SLOW] = {"", 25, 400, 3000, slow_store},
-    [FAULT_STORE_TRANSIENT] = {"", 25, 100, 20000, NULL},
-    [FAULT_STORE_READONLY] = {"", 10, 1000, 5000, readonly_store},
-    [FAULT_STORE_LOCAL] = {"", 10, 1000, 5000, local_store},
-    [FAULT_STORE_CURSED] = {"", 15, 100, 5000, NULL},
-    [FAULT_STORE_FAILOVER] = {"", 12, 1500, 6000, failover_store},
-    [FAULT_SQL_POST] = {"", 25, 10, 500, post_in_sql},
-    [FAULT_NOTIFY_LOST] = {"", 40, 10000, 900000, NULL},
-    [FAULT_CRASH] = {"", 30, 600, 4000, crash},
-    [FAULT_STOP] = {"", 15, 1000, 5000, stop},
-    [FAULT_PAUSE] = {"", 35, 400, 4000, pause_daemon},
-    [FAULT_STALL] = {"", 40, 10, 1000, NULL},
+    [FAULT_EVICT] = {85, 2, 60, evict},
+    [FAULT_FLUSH] = {20, 500, 4000, flush},
+    [FAULT_POISON] = {25, 5, 200, poison},
+    [FAULT_CACHE_RESTART] = {15, 1000, 5000, restart_empty},
+    [FAULT_CACHE_OLD] = {20, 1000, 5000, restart_old},
+    [FAULT_CACHE_REWIND] = {20, 700, 4000, rewind_in_place},
+    [FAULT_CACHE_DEMOTE] = {15, 700, 4000, demote},
+    [FAULT_CACHE_SPLIT] = {25, 700, 6000, redis_split},
+    [FAULT_CACHE_HANG] = {20, 300, 4000, hang},
+    [FAULT_CACHE_CUT] = {30, 100, 3000, cut_cache},
+    [FAULT_CACHE_AWAY] = {30, 300, 4000, cache_away},
+    [FAULT_CACHE_SLOW] = {35, 200, 3000, slow_cache},
+    [FAULT_CACHE_ERROR] = {20, 100, 10000, NULL},
+    [FAULT_CACHE_FULL] = {15, 500, 3000, full},
+    [FAULT_STORE_CUT] = {35, 200, 10000, NULL},
+    [FAULT_STORE_SILENT] = {25, 20, 8000, NULL},
+    [FAULT_STORE_LATE] = {40, 200, 20000, NULL},
+    [FAULT_STORE_CRASH] = {15, 2000, 6000, crash_store},
+    [FAULT_STORE_AWAY] = {20, 800, 4000, store_away},
+    [FAULT_STORE_FAR] = {30, 400, 3000, store_far},
+    [FAULT_STORE_SLOW] = {25, 400, 3000, slow_store},
+    [FAULT_STORE_TRANSIENT] = {25, 100, 20000, NULL},
+    [FAULT_STORE_READONLY] = {10, 1000, 5000, readonly_store},
+    [FAULT_STORE_LOCAL] = {10, 1000, 5000, local_store},
+    [FAULT_STORE_CURSED] = {15, 100, 5000, NULL},
+    [FAULT_STORE_FAILOVER] = {12, 1500, 6000, failover_store},
+    [FAULT_SQL_POST] = {25, 10, 500, post_in_sql},
+    [FAULT_NOTIFY_LOST] = {40, 10000, 900000, NULL},
+    [FAULT_CRASH] = {30, 600, 4000, crash},
+    [FAULT_STOP] = {15, 1000, 5000, stop},
+    [FAULT_PAUSE] = {35, 400, 4000, pause_daemon},
+    [FAULT_STALL] = {40, 10, 1000, NULL},
+    [FAULT_SWITCH] = {15, 300, 4000, switch_off},
+    [FAULT_REBUILD] = {40, 50, 3000, rebuild},
+    [FAULT_SCHEDULE] = {70, 50, 800, NULL}, /* an interval all the same: schedules.c */
 };
 
 static void strike(void *object, uint64_t arg)
@@ -309,13 +332,13 @@ static bool goes_with_trouble(enum fault fault)
 
 void faults_begin(void)
 {
-    uint32_t more = (uint32_t)sim_between(30, 150);
+    uint32_t more = (uint32_t)(world.staged ? sim_between(0, 30) : sim_between(30, 150));
     world.storm = true;
-    world.lease_trouble = sim_chance(500000);
-    world.read_trouble = sim_chance(250000);
+    world.lease_trouble = !world.staged && sim_chance(500000);
+    world.read_trouble = !world.staged && sim_chance(250000);
     for (int i = 0; i < FAULT_COUNT; i++) {
         assert(rows[i].most > 0);
-        bool has = sim_below(10000) < rows[i].share * more;
+        bool has = sim_below(10000) < rows[i].share * more || (i == FAULT_SCHEDULE && world.staged);
         if (!has && !goes_with_trouble((enum fault)i)) {
             continue;
         }
@@ -324,15 +347,20 @@ void faults_begin(void)
             world_after(sim_between(1, 2 * world.rate[i] * MS), NULL, strike, NULL, (uint64_t)i);
         }
     }
+    if (world.staged) {
+        world.rate[FAULT_SCHEDULE] = rows[FAULT_SCHEDULE].least;
+    }
     for (int i = 0; i < REDIS_NODES; i++) {
         world_after(sim_between(0, SECOND), NULL, take_snapshot, &redis_nodes[i], 0);
     }
     world_after(sim_between(0, SECOND), NULL, take_snapshot, NULL, 0);
+    schedules_begin();
 }
 
 void faults_end(void)
 {
     world.storm = false;
+    schedules_end();
     redis_heal();
     db_heal();
     for (int i = 0; i < daemon_count; i++) {

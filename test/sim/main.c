@@ -124,6 +124,9 @@ static void run_seed(uint64_t seed)
     checker_begin();
     world.account_count = (int)sim_between(2, ACCOUNTS_MAX);
     world.skewed = sim_chance(500000);
+    world.staged = sim_chance(300000);
+    world.aside = sim_chance(200000);
+    world.quiet_accounts = world.account_count > 2 && sim_chance(600000);
     daemon_count = (int)sim_between(2, DAEMONS_MAX);
     redis_begin();
     db_begin();

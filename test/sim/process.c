@@ -10,6 +10,7 @@
 #include "base/metrics.h"
 #include "clients.h"
 #include "fake_links.h"
+#include "rebuild.h"
 #include "redis.h"
 
 #define LEASE_US SECOND
@@ -145,7 +146,7 @@ static void trust_stopped(void *ctx)
     struct process *process = ctx;
     if (process->stopping && !process->dead) {
         process->stopping = false;
-        world_after(sim_between(0, 20 * MS), process, end_of_process, process, 0);
+        world_after(sim_between(0, 200 * MS), process, end_of_process, process, 0);
     }
 }
 
@@ -342,7 +343,7 @@ static void worker_cache_down(void *ctx, struct cache_link *link, const char *wh
     worker_links_changed(ctx);
 }
 
-static struct store_link *store_link_new(const struct store_hooks *hooks, void *ctx)
+struct store_link *process_store_link(const struct store_hooks *hooks, void *ctx)
 {
     char err[80];
     const struct store_options options = {
@@ -350,7 +351,7 @@ static struct store_link *store_link_new(const struct store_hooks *hooks, void *
     return store_link_create(NULL, &options, hooks, ctx, err, sizeof err);
 }
 
-static struct cache_link *cache_link_new(const struct cache_hooks *hooks, void *ctx)
+struct cache_link *process_cache_link(const struct cache_hooks *hooks, void *ctx)
 {
     const struct cache_options options = {
         .timeout_ms = 100, .publish_timeout_ms = 50, .connect_timeout_ms = 500};
@@ -375,12 +376,12 @@ static void worker_start(struct process *process, int index)
     worker->metrics = metrics_create();
     worker->engine = engine_create(&options, process->view, worker->metrics, &engine_hooks, worker);
     worker->reader_count = 1 + sim_below(2);
-    worker->writer = store_link_new(&store_hooks, worker);
-    worker->detour = store_link_new(&store_hooks, worker);
+    worker->writer = process_store_link(&store_hooks, worker);
+    worker->detour = process_store_link(&store_hooks, worker);
     for (size_t i = 0; i < worker->reader_count; i++) {
-        worker->readers[i] = store_link_new(&store_hooks, worker);
+        worker->readers[i] = process_store_link(&store_hooks, worker);
     }
-    worker->cache = cache_link_new(&cache_hooks, worker);
+    worker->cache = process_cache_link(&cache_hooks, worker);
     engine_attach(worker->engine, worker->writer, worker->detour, worker->readers,
                   worker->reader_count, worker->cache);
 }
@@ -414,13 +415,17 @@ void process_start(int slot)
     for (int i = 0; i < process->worker_count; i++) {
         worker_start(process, i);
     }
-    process->store = store_link_new(&store_hooks, process);
-    process->cache = cache_link_new(&cache_hooks, process);
+    process->store = process_store_link(&store_hooks, process);
+    process->cache = process_cache_link(&cache_hooks, process);
     const struct trust_options options = {
-        .daemon = process->name, .incarnation = process->name, .lease_us = LEASE_US};
+        .daemon = process->name,
+        .incarnation = process->name,
+        .lease_us = LEASE_US,
+        .stand_aside = world.aside,
+    };
     process->trust = trust_create(&options, process->view, process->store, process->cache,
                                   &trust_hooks, process);
-    process->tail_store = store_link_new(&tail_store_hooks, process);
+    process->tail_store = process_store_link(&tail_store_hooks, process);
     process->tail =
         tail_create(process->view, process->tail_store, process->cache, &tail_hooks, process);
     process->ahead_us = 0;
@@ -431,6 +436,7 @@ static void process_free(struct process *process)
 {
     struct process *before = world.running;
     world.running = process;
+    rebuild_lost_daemon(process);
     for (int i = 0; i < process->worker_count; i++) {
         struct worker *worker = &process->workers[i];
         engine_detach(worker->engine);

@@ -73,6 +73,10 @@ int64_t process_clock(const struct process *process);
 /* When the world's clock will be there. */
 int64_t process_world_time(const struct process *process, int64_t clock_us);
 
+/* Links of this process beside those of its workers. */
+struct store_link *process_store_link(const struct store_hooks *hooks, void *ctx);
+struct cache_link *process_cache_link(const struct cache_hooks *hooks, void *ctx);
+
 void process_notify_era(struct process *process);
 void process_notify_posting(struct process *process);
 

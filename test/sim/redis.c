@@ -314,6 +314,12 @@ void redis_poison(int node, int account)
     trace_note(account, redis_nodes[node].identity.run_id, "poisoned", 0, 0);
 }
 
+void redis_evict(int node, int account)
+{
+    redis_nodes[node].keys.slots[account] = (struct slot){.kind = SLOT_ABSENT};
+    trace_note(account, redis_nodes[node].identity.run_id, "evicted", 0, 0);
+}
+
 void redis_heal(void)
 {
     struct redis *redis = &redis_nodes[address];

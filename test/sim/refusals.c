@@ -38,7 +38,9 @@ void refusals_read(struct statement *statement)
     for (int i = 0; i < statement->count; i++) {
         struct db_posting *posting = &statement->postings[i];
         posting->outcome = OUTCOME_UNKNOWN;
-        posting->state = db_present(posting->account);
+        if (posting->account >= 0) {
+            posting->state = db_present(posting->account);
+        }
     }
     for (size_t i = 0; i < NOTES_MAX; i++) {
         if (notes[i].commit == statement->number) {

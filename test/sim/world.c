@@ -230,8 +230,8 @@ void account_name(struct account_id *id, int account)
 
 int any_account(void)
 {
-    return (int)sim_below(world.skewed ? 1 + sim_below((uint32_t)world.account_count)
-                                       : (uint32_t)world.account_count);
+    uint32_t count = (uint32_t)(world.account_count - world.quiet_accounts);
+    return (int)sim_below(world.skewed ? 1 + sim_below(count) : count);
 }
 
 int account_of(const struct account_id *id)

@@ -57,7 +57,10 @@ struct process;
     X(CRASH, "daemon-crash")                                                                       \
     X(STOP, "daemon-stop")                                                                         \
     X(PAUSE, "daemon-pause")                                                                       \
-    X(STALL, "daemon-stall-in-a-step")
+    X(STALL, "daemon-stall-in-a-step")                                                             \
+    X(SWITCH, "cache-switched-off")                                                                \
+    X(REBUILD, "rebuild")                                                                          \
+    X(SCHEDULE, "schedule")
 
 enum fault {
 #define FAULT_ENUM(symbol, word) FAULT_##symbol,
@@ -73,7 +76,10 @@ struct world {
     uint64_t steps;
     int account_count;
     bool skewed;                  /* some accounts are asked for more often than others */
+    int quiet_accounts;           /* the last ones, which only schedules.c asks for */
     bool storm;                   /* faults are on */
+    bool staged;                  /* little happens but schedules, one after the other */
+    bool aside;                   /* when-cut-off = aside */
     bool lease_trouble;           /* and meet the statements of the trust protocol above all */
     bool read_trouble;            /* and reads of the store */
     uint32_t rate[FAULT_COUNT];   /* of this seed, in the fault's own unit; 0: none */
