@@ -36,7 +36,7 @@ own_cflags = -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(warnings) -fno-strict-aliasing
              $(hardening) $(checks) -Iinclude
 cflags     = $(own_cflags) -I$(gen) $(pkg_cflags)
 # The simulator takes no library, and small limits, so that they are reached.
-sim_cflags = $(own_cflags) -Itest/sim -I$(gen) -DBALLAST_SIM -DLOOKUPS_MAX=16 -DFILL_ACCOUNTS_MAX=8 \
+sim_cflags = $(own_cflags) -Itest/sim -Itest -I$(gen) -DBALLAST_SIM -DLOOKUPS_MAX=16 -DFILL_ACCOUNTS_MAX=8 \
              -DCHUNK_ACCOUNTS_MAX=8 -DWARMING_CHUNK_MAX=5 -DTAIL_PAGE=3
 ldflags   := -pie -pthread -Wl,-z,relro,-z,now,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
@@ -49,7 +49,7 @@ cli_src   := $(filter-out $(daemon_src),$(wildcard src/programs/*.c))
 unit_src  := $(wildcard test/unit/*/test_*.c)
 client_src := $(wildcard test/clients/*.c)
 bench_src := $(wildcard test/bench/*.c)
-sim_src   := $(wildcard test/sim/*.c src/core/*.c src/model/*.c) \
+sim_src   := $(wildcard test/sim/*.c test/conformance/script.c src/core/*.c src/model/*.c) \
              $(addprefix src/base/,buffer.c decimal.c histogram.c metrics.c pool.c) \
              $(addprefix src/ops/,chunk.c compare.c rebuild_walk.c throttle.c)
 
@@ -66,7 +66,7 @@ benches   := $(bench_src:test/bench/%.c=$(BUILD)/test/bench/%)
 .SECONDARY:
 
 all: $(lib) $(programs)
-tests: $(units) $(clients) $(BUILD)/sim
+tests: $(units) $(clients) $(BUILD)/sim $(BUILD)/test/conformance
 
 $(lib): $(call object,$(lib_src)) $(BUILD)/obj/sql_statements.o
 	$(call say,AR,$@)
@@ -92,6 +92,11 @@ $(BUILD)/test/clients/%: test/clients/%.c $(BUILD)/flags
 $(BUILD)/test/bench/%: test/bench/%.c $(lib) $(BUILD)/flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(cflags) $(depfile) $(ldflags) -o $@ $< $(lib) $(pkg_libs)
+
+$(BUILD)/test/conformance: test/conformance/servers.c test/conformance/script.c $(lib) $(BUILD)/flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(cflags) -Itest/conformance $(depfile) $(ldflags) -o $@ \
+	    $(filter %.c,$^) $(lib) $(pkg_libs)
 
 $(BUILD)/test/%: test/unit/%.c $(lib) $(BUILD)/flags
 	$(call say,CC,$<)

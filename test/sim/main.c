@@ -1,7 +1,7 @@
 /*
  * The simulator: the real engine and trust machine, driven from a seed.
  *
- *   sim [SEED=n] [SEEDS=a..b] [MUTANT=name] [SECONDS=n] [VERBOSE=1] [MUTANTS=list]
+ *   sim [SEED=n] [SEEDS=a..b] [MUTANT=name] [SECONDS=n] [VERBOSE=1] [MUTANTS=list] [SCRIPT=path]
  *
  * A seed is a storm of some virtual seconds, then calm: an era must open, every request must have
  * been answered, and reads must come from the cache at every daemon. SECONDS bounds the processor's time.
@@ -17,6 +17,7 @@
 #include "base/mutant.h"
 #include "checker.h"
 #include "clients.h"
+#include "conformance.h"
 #include "faults.h"
 #include "fake_links.h"
 #include "redis.h"
@@ -215,6 +216,8 @@ static struct options parse(int argc, char **argv)
             choose_mutant(value);
         } else if (strcmp(argv[i], "MUTANTS") == 0) {
             list_mutants();
+        } else if (strcmp(argv[i], "SCRIPT") == 0) {
+            exit(conformance_run(value));
         } else if (strcmp(argv[i], "SECONDS") == 0) {
             options.seconds = atoi(value);
         } else if (strcmp(argv[i], "VERBOSE") == 0) {

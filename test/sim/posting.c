@@ -279,6 +279,7 @@ static void post_one(struct statement *statement, int index)
     if (first != NULL && posting_same_words(first, posting)) {
         *posting = *first;
         posting->duplicate = true;
+        posting->changed = !is_movement(posting) && first->changed;
         if (!MUTANT(DUP)) {
             show_all(statement, posting);
         }

@@ -54,7 +54,7 @@ static void notify_era(void)
 
 void db_take_snapshot(void)
 {
-    if (rows.era.era.state != ERA_OPEN && rows.old_era.era.id != 0) {
+    if (rows.era.era.state != ERA_OPEN && rows.old_era.timeline != 0) {
         return;
     }
     rows.old_era = rows.era;
@@ -70,7 +70,7 @@ void trust_rows_begin(void)
 {
     memset(&rows, 0, sizeof rows);
     rows.timeline = 1;
-    rows.era = (struct era_row){{.id = 1, .state = ERA_DRAINED}, 1, 1, 1};
+    rows.era = (struct era_row){{.state = ERA_DRAINED}, 1, 1, 1};
     db_take_snapshot();
 }
 

@@ -1,0 +1,34 @@
+/*
+ * One script of requests to a store and a cache, through the headers that the product uses, with
+ * every answer printed. It runs against PostgreSQL and Redis (servers.c) and against the
+ * simulator's fakes of both (test/sim/conformance.c): what they print must be the same, or what
+ * the simulator shows says nothing about the product.
+ *
+ *     renew DAEMON SEEN RUN_ID REPLID      post KIND KEY WORD... [; KIND KEY WORD...]...
+ *     era | close ID | drain ID            accounts ID...
+ *     open DRAINED ID NONCE RUN_ID REPLID
+ *     drop DAEMON | expel DAEMON RENEWALS  raise STAMP | stamp
+ *     publish STAMP ID=VERSION:BALANCE...  token STAMP [!]ID...
+ *     fill STAMP ID=VERSION:BALANCE...     read ID...
+ *
+ * A stamp is ERA:NONCE; a fill takes the last token. KIND: open ID FLOOR, credit ID AMOUNT, debit
+ * ID AMOUNT, transfer FROM TO AMOUNT, mtransfer FROM TO AMOUNT..., reverse NUMBER AMOUNT, setfloor
+ * ID FLOOR, close ID. Transfers are numbered from 1 as they appear; a reverse of amount 0 is of all
+ * that is left. Lines beginning with # are printed.
+ */
+#ifndef BALLAST_CONFORMANCE_SCRIPT_H
+#define BALLAST_CONFORMANCE_SCRIPT_H
+
+#include "cache/cache.h"
+#include "store/store.h"
+
+struct script_servers {
+    struct store_link *store;
+    struct cache_link *cache;
+    void (*turn)(void); /* lets something happen */
+};
+
+/* 0, or 1 with a word on stderr: the script is wrong. */
+int script_run(const char *path, const struct script_servers *servers);
+
+#endif
