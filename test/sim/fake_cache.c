@@ -31,6 +31,7 @@ struct command {
     void *arg;
     struct cache_lookup *const *lookups;
     struct cache_fill_entry *wanted;
+    bool *written, *stand; /* of a rebuild's write */
     bool abandoned; /* the link has answered already */
     bool over;      /* nothing is on its way any more */
     uint64_t order; /* on its connection */
@@ -142,6 +143,10 @@ static void answer(struct command *command, enum cache_status status)
         for (int i = 0; i < command->redis.count; i++) {
             command->wanted[i].token_held = status == CACHE_OK && command->redis.entries[i].held;
         }
+    }
+    for (int i = 0; command->written != NULL && i < command->redis.count; i++) {
+        command->written[i] = status == CACHE_OK && command->redis.entries[i].held;
+        *command->stand = status == CACHE_OK && command->redis.stand;
     }
     switch (command->answer) {
     case ANSWER_READ:
@@ -497,5 +502,34 @@ void cache_stamp_raise(struct cache_link *link, const char *stamp, cache_done_fn
     struct command *command = new_command(link, REDIS_STAMP_RAISE, ANSWER_DONE, 0);
     command->call.done = done;
     snprintf(command->redis.stamp, sizeof command->redis.stamp, "%s", stamp);
+    send_command(command, arg, link->timeout_us);
+}
+
+void cache_marks_begin(struct cache_link *link, const char *stamp,
+                       char nonce[CACHE_MARKS_NONCE_MAX], cache_done_fn *done, void *arg)
+{
+    struct command *command = new_command(link, REDIS_MARKS, ANSWER_DONE, 0);
+    command->call.done = done;
+    command->redis.token = ++tokens_given;
+    snprintf(nonce, CACHE_MARKS_NONCE_MAX, "%llu", (unsigned long long)tokens_given);
+    snprintf(command->redis.stamp, sizeof command->redis.stamp, "%s", stamp);
+    send_command(command, arg, link->timeout_us);
+}
+
+void cache_rebuild(struct cache_link *link, const char *stamp, uint64_t era, const char *nonce,
+                   const struct account_entry *entries, size_t count, bool *written, bool *stand,
+                   cache_done_fn *done, void *arg)
+{
+    struct command *command = new_command(link, REDIS_REBUILD, ANSWER_DONE, count);
+    command->call.done = done;
+    command->written = written;
+    command->stand = stand;
+    command->redis.era = era;
+    command->redis.token = strtoull(nonce, NULL, 10);
+    snprintf(command->redis.stamp, sizeof command->redis.stamp, "%s", stamp);
+    for (size_t i = 0; i < count; i++) {
+        command->redis.entries[i].account = account_of(&entries[i].id);
+        command->redis.entries[i].state = entries[i].state;
+    }
     send_command(command, arg, link->timeout_us);
 }

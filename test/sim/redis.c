@@ -11,6 +11,7 @@
 #include "process.h"
 #include "trace.h"
 
+#define MARKS_US (10 * SECOND)
 #define TOKEN_US (2 * SECOND)
 #define NEGATIVE_US (60 * SECOND)
 
@@ -122,12 +123,78 @@ static enum verdict judge(const struct slot *slot, const struct redis_command *c
     return VERDICT_VOID;
 }
 
+static bool marks_stand(const struct redis *redis)
+{
+    return redis->keys.marks != 0 && redis->keys.marks_expire_at > world.now;
+}
+
+/* LUA_MARK. */
+static void mark_keys(struct redis *redis, const struct redis_command *command)
+{
+    bool skipped = command->token == 0 ? MUTANT(RBPUB) : MUTANT(RBFILL);
+    if (skipped || !marks_stand(redis)) {
+        return;
+    }
+    if (redis->full) {
+        redis->keys.marks = 0;
+    }
+    for (int i = 0; i < command->count; i++) {
+        redis->keys.marked[command->entries[i].account] = true;
+    }
+}
+
+/* script_marks. */
+static void begin_marks(struct redis *redis, struct redis_command *command)
+{
+    if (!may_write(redis, command)) {
+        return;
+    }
+    redis->keys.marks = 0;
+    if (redis->full) {
+        command->status = CACHE_FAILED;
+        return;
+    }
+    redis->keys.marks = command->token;
+    redis->keys.marks_expire_at = world.now + MARKS_US;
+    memset(redis->keys.marked, 0, sizeof redis->keys.marked);
+}
+
+/* script_rebuild. */
+static void rebuild_keys(struct redis *redis, struct redis_command *command)
+{
+    if (!may_write(redis, command)) {
+        return;
+    }
+    command->stand = !redis->full && marks_stand(redis) && redis->keys.marks == command->token;
+    if (!command->stand) {
+        return;
+    }
+    redis->keys.marks_expire_at = world.now + MARKS_US;
+    for (int i = 0; i < command->count; i++) {
+        struct redis_entry *entry = &command->entries[i];
+        struct slot *slot = live_slot(redis, entry->account);
+        bool has_old = (slot->kind == SLOT_VALUE || slot->kind == SLOT_POISON) &&
+                       slot->era < command->era;
+        bool marked = redis->keys.marked[entry->account] && !MUTANT(RBGUARD);
+        entry->held = !marked && (slot->kind == SLOT_ABSENT || has_old);
+        if (entry->held) {
+            *slot = (struct slot){.kind = SLOT_VALUE,
+                                  .era = command->era,
+                                  .written_ms = world.now / 1000,
+                                  .state = entry->state};
+            trace_note(entry->account, redis->identity.run_id, "rebuilt: version, era",
+                       entry->state.version, command->era);
+        }
+    }
+}
+
 /* script_write: publish and fill. */
 static void write_keys(struct redis *redis, struct redis_command *command)
 {
     if (!may_write(redis, command)) {
         return;
     }
+    mark_keys(redis, command);
     for (int i = 0; i < command->count; i++) {
         struct redis_entry *entry = &command->entries[i];
         struct slot *slot = live_slot(redis, entry->account);
@@ -210,6 +277,12 @@ void redis_execute(struct redis *redis, struct redis_command *command)
         break;
     case REDIS_STAMP_RAISE:
         raise_stamp(redis, command);
+        break;
+    case REDIS_MARKS:
+        begin_marks(redis, command);
+        break;
+    case REDIS_REBUILD:
+        rebuild_keys(redis, command);
         break;
     }
 }

@@ -26,6 +26,9 @@ struct slot {
 struct keyspace {
     char stamp[CACHE_STAMP_MAX]; /* "": absent */
     struct slot slots[ACCOUNTS_MAX];
+    uint64_t marks; /* nonce of a rebuild's (T11); 0: absent */
+    int64_t marks_expire_at;
+    bool marked[ACCOUNTS_MAX];
 };
 
 struct redis {
@@ -45,14 +48,22 @@ void redis_begin(void);
 /* Where a daemon's address leads to now. */
 int redis_address(void);
 
-enum redis_request { REDIS_READ, REDIS_WRITE, REDIS_TOKEN, REDIS_STAMP_READ, REDIS_STAMP_RAISE };
+enum redis_request {
+    REDIS_READ,
+    REDIS_WRITE,
+    REDIS_TOKEN,
+    REDIS_STAMP_READ,
+    REDIS_STAMP_RAISE,
+    REDIS_MARKS,
+    REDIS_REBUILD
+};
 
 struct redis_entry {
     int account;
     bool force;
-    bool held;
+    bool held;                  /* by REDIS_TOKEN; written by REDIS_REBUILD */
     struct slot slot;           /* answered by REDIS_READ */
-    struct account_state state; /* for REDIS_WRITE */
+    struct account_state state; /* for REDIS_WRITE, REDIS_REBUILD */
 };
 
 /* One command with its answer. */
@@ -60,7 +71,8 @@ struct redis_command {
     enum redis_request request;
     char stamp[CACHE_STAMP_MAX]; /* given; of reads: answered */
     uint64_t era;
-    uint64_t token; /* 0: a publish */
+    uint64_t token; /* 0: a publish; of marks: their nonce */
+    bool stand;     /* REDIS_REBUILD: the marks do */
     char replid[CACHE_RUN_ID_MAX];
     int count;
     enum cache_status status;
