@@ -52,8 +52,8 @@
     X(POSTGRES, "postgres-locks", postgres_locks, ROW)                                             \
     X(POSTGRES, "postgres-timeline", postgres_timeline, ROW)                                       \
     X(POSTGRES, "postgres-books", postgres_books, ROW)                                             \
-    X(POSTGRES, "decision-fuses", decision_fuses, ROW)                                             \
-    X(POSTGRES, "decision-charges", decision_charges, ROW)                                         \
+    X(POSTGRES, "postgres-fuses", postgres_fuses, ROW)                                             \
+    X(POSTGRES, "postgres-charges", postgres_charges, ROW)                                         \
     X(POSTGRES, "era-leases", era_leases, ROW)                                                     \
     X(DAEMON, "daemon-reachable", daemon_reachable, GATE)                                          \
     X(DAEMON, "daemon-version", daemon_version, ROW)                                               \

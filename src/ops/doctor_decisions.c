@@ -16,7 +16,7 @@ static void not_answered(const struct doctor_sql *sql, struct doctor_finding *fi
 /* Columns of sql_fuse_list. */
 enum { AT_NAME, AT_STATE, AT_COUNTED, AT_ALLOWED };
 
-void check_decision_fuses(struct doctor_exam *exam, struct doctor_finding *finding)
+void check_postgres_fuses(struct doctor_exam *exam, struct doctor_finding *finding)
 {
     struct doctor_sql *sql = &exam->postgres.sql;
 
@@ -44,7 +44,7 @@ void check_decision_fuses(struct doctor_exam *exam, struct doctor_finding *findi
 /* Columns of sql_doctor_charges. */
 enum { AT_OPEN, AT_OLDEST, AT_CHARGE, AT_ACCOUNT };
 
-void check_decision_charges(struct doctor_exam *exam, struct doctor_finding *finding)
+void check_postgres_charges(struct doctor_exam *exam, struct doctor_finding *finding)
 {
     struct doctor_sql *sql = &exam->postgres.sql;
 

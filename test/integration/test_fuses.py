@@ -63,7 +63,7 @@ class Fuses(resp.MutationCase):
                              what="the line in the log")
         self.assertIn("suspensions", self.box.cli("fuse").stdout)
         self.assertIn("fuse_suspensions:blown", self.box.cli("status").stdout)
-        doctor = {x.get("check"): x for x in self.lines("doctor", expect=2)}["decision-fuses"]
+        doctor = {x.get("check"): x for x in self.lines("doctor", expect=2)}["postgres-fuses"]
         self.assertEqual((doctor["result"], "suspensions" in doctor["evidence"],
                           "fuse reset suspensions" in doctor["next"]), ("fail", True, True))
         states = {x["fuse"]: x for x in self.lines("fuse")[:-1]}
@@ -119,7 +119,7 @@ class Fuses(resp.MutationCase):
 
     def test_a_charge_that_nobody_settles(self):
         self.age_the_charges()
-        doctor = {x.get("check"): x for x in self.lines("doctor", expect=None)}["decision-charges"]
+        doctor = {x.get("check"): x for x in self.lines("doctor", expect=None)}["postgres-charges"]
         self.assertEqual((doctor["result"], "charge list" in doctor["next"]), ("warn", True))
         harness.wait_for(lambda: checker.metrics_of(self.box.daemon)[
             "charge_open_oldest_seconds"] > 7000, what="the age of the oldest open charge")
