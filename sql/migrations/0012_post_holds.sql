@@ -27,13 +27,16 @@ AS $$
 DECLARE
     at_once boolean;
     id bigint[];
+    delta bigint[];
     rest integer[];
     posted bigint;
 BEGIN
     SELECT count(DISTINCT p_key[i]) = count(*) AND sum(p_amount[i]) < 4611686018427387904
-           AND bool_and(ballast.words_error('hold', p_key[i], p_account[i], p_peer[i], NULL,
-                                            p_amount[i], p_target[i], p_memo[i]) IS NULL)
-      INTO at_once
+           AND bool_and(coalesce(p_amount[i] > 0 AND octet_length(p_key[i]) BETWEEN 1 AND 128
+                                 AND NOT ballast.is_system(p_account[i])
+                                 AND coalesce(p_target[i], 1) BETWEEN 1 AND 315360000, false)),
+           array_agg(nextval('ballast.hold_id')), array_agg(p_amount[i])
+      INTO at_once, id, delta
       FROM generate_subscripts(p_op, 1) AS i;
     IF at_once IS NOT TRUE THEN
         RETURN QUERY SELECT * FROM ballast.post_and_note(p_commit, p_kind, p_key, p_account, p_peer,
@@ -41,27 +44,28 @@ BEGIN
         RETURN;
     END IF;
 
-    id := ARRAY(SELECT nextval('ballast.hold_id') FROM generate_subscripts(p_op, 1));
-    -- As in post_batch(): every account is updated in sorted order, those that do not bear what is
-    -- asked only in `deferred`.
+    -- As in post_batch(): the keys first; then every account is updated in sorted order, those that
+    -- do not bear what is asked only in `deferred`.
+    INSERT INTO ballast.mutation (key, kind, fingerprint, made)
+    SELECT p_key[i], 'hold',
+           ballast.fingerprint(ballast.words('hold', p_account[i], p_peer[i], p_amount[i],
+                                             p_target[i], p_memo[i])), id[i]
+      FROM generate_subscripts(p_op, 1) AS i
+     ORDER BY p_key[i]
+    ON CONFLICT (key) DO NOTHING;
+    GET DIAGNOSTICS posted = ROW_COUNT;
+    IF posted < cardinality(p_op) THEN
+        delta := ARRAY(SELECT (SELECT delta[i] FROM ballast.mutation AS m
+                                WHERE m.key = ANY (ARRAY[p_key[i]]) AND m.kind = 'hold'
+                                  AND m.made = id[i])
+                         FROM generate_subscripts(p_op, 1) AS i);
+    END IF;
     RETURN QUERY
-    WITH taken AS (
-        INSERT INTO ballast.mutation (key, kind, fingerprint, made)
-        SELECT p_key[i], 'hold',
-               ballast.fingerprint(ballast.words('hold', p_account[i], p_peer[i], p_amount[i],
-                                                 p_target[i], p_memo[i])), id[i]
+    WITH step AS MATERIALIZED (
+        SELECT i, p_account[i] AS account, delta[i] AS amount, count(delta[i]) OVER w AS nth,
+               (sum(delta[i]) OVER w)::bigint AS running
           FROM generate_subscripts(p_op, 1) AS i
-         ORDER BY p_key[i]
-        ON CONFLICT (key) DO NOTHING
-        RETURNING made
-    ), step AS MATERIALIZED (
-        SELECT n.i, p_account[n.i] AS account, d.amount, count(d.amount) OVER w AS nth,
-               (sum(d.amount) OVER w)::bigint AS running
-          FROM generate_subscripts(p_op, 1) AS n (i)
-          LEFT JOIN taken ON taken.made = id[n.i],
-               LATERAL (SELECT CASE WHEN taken.made IS NOT NULL THEN p_amount[n.i] END
-                            AS amount) AS d
-        WINDOW w AS (PARTITION BY p_account[n.i] ORDER BY n.i ROWS UNBOUNDED PRECEDING)
+        WINDOW w AS (PARTITION BY p_account[i] ORDER BY i ROWS UNBOUNDED PRECEDING)
     ), run AS (
         SELECT account, count(amount) AS versions, coalesce(sum(amount), 0)::bigint AS amount
           FROM step
