@@ -155,7 +155,7 @@ struct cache_link {
     int retry_ms;
     struct list sent;
     struct list refused;
-    struct buffer out; /* scratch: the commands being built */
+    struct buffer out;                    /* scratch: the commands being built */
     struct pool *reads, *guarded, *parts; /* requests under way: read.c, write.c */
 
     /* known once it is up */

@@ -2,8 +2,8 @@
  * ops/rebuild.h: makes Redis agree with PostgreSQL, online and under any load.
  *
  * It walks the accounts in pages of a thousand, looks at what the cache holds of each page, keeps
- * what is right already and writes the rest by rules T11 and T9. Nothing older than what a reader may have
- * seen can be written, so it is safe to run at any time, to interrupt and to repeat. It takes a
+ * what is right already and writes the rest by rules T11 and T9. Nothing older than what a reader
+ * may have seen can be written, so it is safe to run at any time, to interrupt and to repeat. It takes a
  * lease like a daemon, and opens an era where no daemon runs. One whole rebuild runs at a time: it
  * holds an advisory lock, and leaves its progress in ballast.rebuild_run. Keys that look like
  * accounts which the store does not have are dropped at the end.
