@@ -52,6 +52,7 @@ struct trust {
     bool fenced;              /* somebody took our lease over */
     uint64_t renewals;        /* of our lease's row; 0: it is not there */
     uint64_t renewed_in;      /* the era that was open at the last renewal; 0: none was */
+    uint64_t unanswered;      /* renewals sent since then, the one under way among them */
     uint64_t forgotten;       /* T14: the store has gone back behind this era; 0: it has not */
     struct leases leases;
 

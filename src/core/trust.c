@@ -201,16 +201,16 @@ static void check_stamp(struct trust *t)
     }
 }
 
-/* Nobody takes a lease away while an era is open (T12): one that begins anew in the era that was open
- * at its last renewal, or has been renewed less often than it was, is that of an older store. (That
- * we know of an open era by other means says nothing: it may have been opened after our lease was
- * taken away in the drained one before it.) */
+/* A lease that has been renewed less often than it was is that of an older store, unless it was taken
+ * away meanwhile and begun anew, by this renewal or by one whose answer was lost. Nobody takes it away
+ * while an era is open (T12). That we know of an open era by other means says nothing: it may have been
+ * opened after our lease was taken away in the drained one before it. */
 static bool own_lease_went_back(const struct trust *t, const struct store_era *row)
 {
     uint64_t renewals = t->leases.own_renewals;
-    bool anew = renewals == 1 && t->renewals >= 1;
-    bool same_open = row->state == ERA_OPEN && row->id == t->renewed_in;
-    return renewals > 0 && renewals <= t->renewals && (!anew || same_open);
+    bool stayed_open = row->state == ERA_OPEN && row->id == t->renewed_in;
+    bool begun_anew = renewals <= t->unanswered;
+    return renewals > 0 && renewals <= t->renewals && (stayed_open || !begun_anew);
 }
 
 /* Its lease's row goes away without another word: a renewal that is still on its way grants
@@ -236,6 +236,7 @@ static void renewed(void *arg, enum store_status status, const struct store_erro
             note_rewound(t);
         }
         t->renewals = t->leases.own_renewals;
+        t->unanswered = 0;
         t->renewed_in = reply->era.state == ERA_OPEN ? reply->era.id : 0;
         absorb(t, &reply->era);
         if (reply->era.state == ERA_OPEN && (reply->era.id > t->dropped || MUTANT(READOPT)) &&
@@ -256,6 +257,7 @@ static void renewed(void *arg, enum store_status status, const struct store_erro
 static void send_renew(struct trust *t)
 {
     sending(t, REQUEST_RENEW);
+    t->unanswered++;
     t->seen_at_send = t->dropped; /* T2: what was dropped before sending, nothing later */
     t->redis_at_send = trust_verified_redis(t);
     store_lease_renew(t->store, t->daemon, t->incarnation, t->seen_at_send, t->redis_at_send.run_id,
