@@ -18,7 +18,8 @@
 #include "server/reply_encode.h"
 #include "server/session_state.h"
 
-/* state NULL: nothing is known of the account. */
+/* state NULL, or without a version: nothing is known of the account. A denial of which only the outcome
+ * came back from the store (its commit's answer was lost) bears none either. */
 static void encode_answer(struct resp_writer *out, const char *answer, const char *reason,
                           const struct account_state *state, const char *source)
 {
@@ -28,10 +29,13 @@ static void encode_answer(struct resp_writer *out, const char *answer, const cha
     if (state == NULL || state->version == 0) {
         resp_nil(out);
         resp_nil(out);
-        resp_nil(out);
     } else {
         resp_bulk_int64(out, account_available(state));
         resp_bulk_uint64(out, state->version);
+    }
+    if (source == NULL) {
+        resp_nil(out);
+    } else {
         resp_bulk_text(out, source);
     }
 }
@@ -48,7 +52,8 @@ static enum reply_grade encode_unknown(struct resp_writer *out, struct metrics *
                                        enum outcome reason, const struct account_state *last)
 {
     metrics_add(&metrics->canspend_unknown, 1);
-    encode_answer(out, "UNKNOWN", outcome_word(reason), last, "cache");
+    encode_answer(out, "UNKNOWN", outcome_word(reason), last,
+                  last != NULL && last->version > 0 ? "cache" : NULL);
     return REPLY_STALE;
 }
 
