@@ -31,6 +31,7 @@ enum command_flag {
     COMMAND_SECRET = 1 << 3, /* its arguments are never noted */
     COMMAND_STORE = 1 << 4,  /* a read that goes past the cache, or may */
     COMMAND_STORE_BY_OPTION = 1 << 5, /* the same, where it has more words than it needs */
+    COMMAND_EITHER = 1 << 6, /* a read that the cache or the store may answer, each time anew */
 };
 
 /* One argument for COMMAND DOCS. Lists end with a name of NULL. */

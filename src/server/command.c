@@ -152,7 +152,12 @@ bool command_must_wait(const struct session *session, const struct command *comm
         return command->class != COMMAND_OTHER;
     }
     if (command_reads_store(command, args->count)) {
-        return session->in_flight > session->store_reads || session->store_command != command;
+        if (session->in_flight > session->store_reads || session->store_command != command) {
+            return true;
+        }
+        if (!(command->flags & COMMAND_EITHER)) {
+            return false;
+        }
     }
     return session->store_reads > 0 &&
            (session->store_accounts & command_accounts(command, args->items, args->count)) != 0;

@@ -175,7 +175,7 @@ static const struct command table[] = {
      .summary = "Shows the balance at a time (RFC 3339), from the journal.",
      .arguments = ARGUMENTS(ACCOUNT, WORD("time", "string"))},
     {.name = "canspend", .run = command_canspend, .arity = 3, READING,
-     .flags = COMMAND_FAST | COMMAND_STORE, KEYS(1, 1, 1),
+     .flags = COMMAND_FAST | COMMAND_STORE | COMMAND_EITHER, KEYS(1, 1, 1),
      .summary = "Whether an account may spend an amount: ALLOW, DENY (from the store alone) or "
                 "UNKNOWN (the store cannot be asked: decide nothing against the account), with the "
                 "reason, available, version and source.",
