@@ -215,9 +215,8 @@ static void on_refill_read(void *arg, enum store_status status, const struct sto
     for (size_t i = 0; i < reply->count; i++) {
         int at = index_find(chunk, &reply->entries[i].id);
         if (at >= 0) {
-            chunk->entries[at].entry.state = MUTANT(RBROW)
-                                                 ? page_row(chunk, &reply->entries[i].id)
-                                                 : reply->entries[i].state;
+            chunk->entries[at].entry.state =
+                MUTANT(RBROW) ? page_row(chunk, &reply->entries[i].id) : reply->entries[i].state;
         }
     }
     if (MUTANT(RBERA)) {
