@@ -32,9 +32,9 @@ struct command {
     struct cache_lookup *const *lookups;
     struct cache_fill_entry *wanted;
     bool *written, *stand; /* of a rebuild's write */
-    bool abandoned; /* the link has answered already */
-    bool over;      /* nothing is on its way any more */
-    uint64_t order; /* on its connection */
+    bool abandoned;        /* the link has answered already */
+    bool over;             /* nothing is on its way any more */
+    uint64_t order;        /* on its connection */
     struct redis_command redis;
 };
 

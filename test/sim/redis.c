@@ -173,8 +173,8 @@ static void rebuild_keys(struct redis *redis, struct redis_command *command)
     for (int i = 0; i < command->count; i++) {
         struct redis_entry *entry = &command->entries[i];
         struct slot *slot = live_slot(redis, entry->account);
-        bool has_old = (slot->kind == SLOT_VALUE || slot->kind == SLOT_POISON) &&
-                       slot->era < command->era;
+        bool has_old =
+            (slot->kind == SLOT_VALUE || slot->kind == SLOT_POISON) && slot->era < command->era;
         bool marked = redis->keys.marked[entry->account] && !MUTANT(RBGUARD);
         entry->held = !marked && (slot->kind == SLOT_ABSENT || has_old);
         if (entry->held) {
