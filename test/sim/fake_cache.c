@@ -63,6 +63,9 @@ struct cache_link {
     uint64_t token_floor; /* tokens below it are of an earlier connection */
 };
 
+#define REBUILD_LATE 400000     /* of a million writes of a rebuild */
+#define REBUILD_UNMARKED 500000 /* of a million rebuilds: they go by rule T9 then */
+
 static struct cache_link *links[LINKS_MAX];
 static int link_count;
 static struct command *free_commands;
@@ -420,6 +423,9 @@ static void send_command(struct command *command, void *arg, int64_t timeout)
     if (link->process->cache_slow_until > world.now) {
         at += sim_between(0, 3 * SECOND);
     }
+    if (command->redis.request == REDIS_REBUILD && world.storm && sim_chance(REBUILD_LATE)) {
+        at += sim_between(0, 400 * MS); /* its rows grow old meanwhile: the marks are what counts */
+    }
     connection->arrives = at > connection->arrives ? at : connection->arrives;
     world_at(connection->arrives, NULL, arrived, command, 0);
 }
@@ -510,7 +516,7 @@ void cache_marks_begin(struct cache_link *link, const char *stamp,
 {
     struct command *command = new_command(link, REDIS_MARKS, ANSWER_DONE, 0);
     command->call.done = done;
-    command->redis.token = ++tokens_given;
+    command->redis.token = sim_chance(REBUILD_UNMARKED) ? 0 : ++tokens_given;
     snprintf(nonce, CACHE_MARKS_NONCE_MAX, "%llu", (unsigned long long)tokens_given);
     snprintf(command->redis.stamp, sizeof command->redis.stamp, "%s", stamp);
     send_command(command, arg, link->timeout_us);

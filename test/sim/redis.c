@@ -131,8 +131,7 @@ static bool marks_stand(const struct redis *redis)
 /* LUA_MARK. */
 static void mark_keys(struct redis *redis, const struct redis_command *command)
 {
-    bool skipped = command->token == 0 ? MUTANT(RBPUB) : MUTANT(RBFILL);
-    if (skipped || !marks_stand(redis)) {
+    if (!marks_stand(redis)) {
         return;
     }
     if (redis->full) {
@@ -150,7 +149,7 @@ static void begin_marks(struct redis *redis, struct redis_command *command)
         return;
     }
     redis->keys.marks = 0;
-    if (redis->full) {
+    if (redis->full || command->token == 0) {
         command->status = CACHE_FAILED;
         return;
     }
