@@ -167,11 +167,16 @@ class Charges(resp.MutationCase):
         self.assertEqual(self.evidence("sus").partition("\n")[0],
                          "suspend|sus-3||100|0|101|3|ifbelow")
 
+    def await_both(self):
+        for number in (1, 2):
+            checker.wait_trusted(self.box, 20, number)
+
     def test_nothing_is_decided_without_the_store(self):
         self.open("away", 5)
         for words in (("BALANCE", "away"), ("CANSPEND", "away", 5)):
             harness.wait_for(lambda w=words: "cache" in str(self.three.ask(*w)), 20, "a cached value")
         before = self.box.psql("select count(*) from ballast.decision")
+        self.addCleanup(self.await_both)
         self.box.postgres.stop("immediate")
         try:
             harness.wait_for(lambda: self.three.ask("CANSPEND", "away", 6)[0] == "UNKNOWN", 20,
@@ -199,6 +204,7 @@ class Charges(resp.MutationCase):
     @harness.level("check")
     def test_a_daemon_is_killed_while_it_decides(self):
         """Whatever was answered stands, and every key tells what became of it."""
+        self.addCleanup(self.await_both)
         accounts = [f"kill-{n}" for n in range(6)]
         for account in accounts:
             self.open(account, 100)
