@@ -109,7 +109,8 @@ class WayToRedis(WayCase):
             for count in (1, 5, 30, 200, 1000):
                 self.proxy.cut_after(count, "down")
                 load.await_operations(30, 30)
-        self.assertGreater(change.of("cache_disconnects_total"), 5)
+        # Some of it hits a link that is not up again after the one before.
+        self.assertGreater(change.of("cache_disconnects_total"), len(NONSENSE) // 2)
         rss = int(self.second.info("memory")["used_memory_peak"])
         self.assertLess(rss, (64 << 20) * SLOWNESS)
 
