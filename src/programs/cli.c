@@ -81,8 +81,10 @@ bool cli_is_coloured(void)
 
 void cli_print(struct buffer *text)
 {
-    fwrite(text->data, 1, text->len, stdout);
-    fflush(stdout);
+    if (text->len > 0) { /* an empty buffer has no data */
+        fwrite(text->data, 1, text->len, stdout);
+        fflush(stdout);
+    }
     buffer_free(text);
 }
 

@@ -184,8 +184,8 @@ class Health(harness.Case):
         self.assertRegex(shown, r"(?m)^requests   reads [1-9]\d*/s ")
         self.assertNotIn("\033", shown)
         self.box.daemon.stop()
+        self.addCleanup(self.box.daemon.start)
         self.assertIn("ballastd at 127.0.0.1", self.box.cli("top", "--once", expect=69).stderr)
-        self.box.daemon.start()
 
 
 if __name__ == "__main__":
