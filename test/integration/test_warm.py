@@ -120,6 +120,7 @@ class Warm(WarmCase):
         self.await_warm()
         self.box.cli("reconcile")
 
+    @harness.level("check")
     def test_the_last_changed_come_first(self):
         changed = [account(ACCOUNTS - 1 - number) for number in range(50)]
         for name in changed:
@@ -145,6 +146,7 @@ class Warm(WarmCase):
         load.check_store()
         self.box.cli("reconcile")
 
+    @harness.level("check")
     def test_emptied_again_in_the_middle(self):
         self.configure("warm-rate = 5000")
         for _ in range(3):
@@ -167,6 +169,7 @@ class Warm(WarmCase):
         self.configure("warm-rate = 0")
         self.await_warm()
 
+    @harness.level("check")
     def test_a_daemon_that_ends_while_postgresql_hangs(self):
         self.configure("warm-rate = 1000")
         self.flush()
@@ -229,6 +232,7 @@ class Ways(WarmCase):
         self.assertNotRegex(self.last_run()[2], "^ballastd")
         self.assertFalse(self.warming())
 
+    @harness.level("check")
     def test_a_redis_without_room(self):
         """It stops while there is room for what clients need."""
         warm = self.redis.info("memory")["used_memory"]
@@ -243,6 +247,7 @@ class Ways(WarmCase):
         self.redis.config_set("maxmemory", 0)
         self.flush()
 
+    @harness.level("check")
     def test_what_stands_there_is_left_alone(self):
         """A warming writes what is missing; what a reader has filled is kept."""
         self.configure("warm = no")
@@ -274,6 +279,7 @@ class Two(WarmCase):
         self.assertEqual(len(done), len(set(done)), self.runs())
         self.box.cli("reconcile")
 
+    @harness.level("check")
     def test_the_other_goes_on(self):
         """The one that warms is killed."""
         self.configure("warm-rate = 300")
@@ -295,6 +301,7 @@ class Two(WarmCase):
         finally:
             self.box.daemons[victim].start()
 
+    @harness.level("check")
     def test_under_load_at_both(self):
         with Load(self.box, "both", daemons=(1, 2), clients=6) as load:
             for _ in range(3):
