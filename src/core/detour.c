@@ -18,19 +18,14 @@
 
 #include "base/attributes.h"
 
-/* FNV-1a, by Fowler, Noll and Vo. */
-static size_t place_of(const void *bytes, size_t len)
+static size_t place_of(const struct account_id *id)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < len; i++) {
-        hash = (hash ^ ((const uint8_t *)bytes)[i]) * UINT64_C(1099511628211);
-    }
-    return (hash ^ hash >> 32) % DETOUR_PLACES;
+    return account_id_hash(id) % DETOUR_PLACES;
 }
 
 static size_t place_of_stream(const struct write_item *item)
 {
-    return place_of(&item->stream, sizeof item->stream);
+    return item->stream % DETOUR_PLACES; /* numbers that are given one after the other */
 }
 
 /* Goes through the accounts of the item's words that have a row to be locked; until one is it. */
@@ -56,20 +51,20 @@ static bool any_account(const struct write_item *item,
 static bool is_marked(const struct account_id *id, void *arg)
 {
     const bool *places = arg;
-    return places[place_of(id->bytes, id->len)];
+    return places[place_of(id)];
 }
 
 static bool mark(const struct account_id *id, void *arg)
 {
     bool *places = arg;
-    places[place_of(id->bytes, id->len)] = true;
+    places[place_of(id)] = true;
     return false;
 }
 
 static bool unmark(const struct account_id *id, void *arg)
 {
     bool *places = arg;
-    places[place_of(id->bytes, id->len)] = false;
+    places[place_of(id)] = false;
     return false;
 }
 
