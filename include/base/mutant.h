@@ -32,6 +32,7 @@
     X(OLDBACKEND,  "inv 2", "what is sent again may overtake the statement that is in doubt")      \
     X(OLDERA,      "T6",    "a value of another era is believed")                                  \
     X(OPENEARLY,   "T5",    "an era opens before the one before it is drained")                    \
+    X(ORDER,       "T6",    "the reads of a connection show versions as they come")                \
     X(POSTDRAINED, "T7b",   "a posting that saw the era drained is shown at once")                 \
     X(PUBCREATE,   "T8",    "a publish creates an absent key")                                     \
     X(PUBKEEPTOK,  "T9",    "a publish leaves a token in force")                                   \

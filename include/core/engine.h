@@ -88,6 +88,9 @@ struct read_item {
     int64_t deadline_us;
     void (*done)(struct read_item *item);
     void *owner;
+    uint64_t
+        stream; /* a connection's number: what items of one stream show never goes back, taken in
+                        the order of their submission, READ_STALE excepted */
 
     enum read_answer answer;
     enum read_source source;
@@ -98,6 +101,7 @@ struct read_item {
     struct cache_lookup lookup;
     struct read_item *next;
     bool poisoned; /* what stands in the cache is to be overwritten */
+    bool hit;      /* state holds, and waits for an earlier item of the stream */
 };
 
 void engine_read(struct engine *engine, struct read_item *item);

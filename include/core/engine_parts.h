@@ -1,7 +1,7 @@
 /*
  * The inside of an engine, shared by the files of core/ that make it up: engine.c (life, timer,
- * scheduling of the store's links), read.c (lookups in the cache), fill.c (misses), write.c and
- * commit.c (group commit), detour.c (round locked accounts), query.c and ensure.c (what may be
+ * scheduling of the store's links), read.c (lookups in the cache), fill.c (misses), order.c (of the
+ * reads of one connection), write.c and commit.c (group commit), detour.c (round locked accounts), query.c and ensure.c (what may be
  * shown when). Nobody else includes this.
  */
 #ifndef BALLAST_CORE_ENGINE_PARTS_H
@@ -101,6 +101,53 @@ static inline struct read_item *read_queue_pop(struct read_queue *queue)
     }
     return item;
 }
+
+/* Moves all of front before the queue's first. */
+static inline void read_queue_prepend(struct read_queue *queue, struct read_queue *front)
+{
+    if (front->first != NULL) {
+        *front->end = queue->first;
+        if (queue->first == NULL) {
+            queue->end = front->end;
+        }
+        queue->first = front->first;
+        queue->count += front->count;
+        read_queue_init(front);
+    }
+}
+
+/* --- the order of reads: order.c --------------------------------------------------------------*/
+
+#define ORDER_PLACES 4096
+
+/* A connection and an account, or several that share the hash. */
+struct order_place {
+    struct fill *fill; /* that some of them have joined; never two; NULL: none */
+    uint32_t joined;   /* how many */
+    uint32_t behind;   /* how many wait for that fill's end */
+    uint32_t waiting;  /* how many wait for the store in all, joined, behind and not yet sent */
+};
+
+struct order {
+    size_t waiting; /* of all places */
+    struct order_place places[ORDER_PLACES];
+    struct read_queue behind; /* may join no fill before another one is over */
+};
+
+/* True while an earlier read of the item's connection and account waits for the store. */
+bool order_has_earlier(struct engine *engine, const struct read_item *item);
+/* The item begins to wait for the store; it has its answer, or will get none. */
+void order_wait(struct engine *engine, const struct read_item *item);
+void order_done(struct engine *engine, const struct read_item *item);
+/* False where an earlier one is in another fill, or waits for one. */
+bool order_may_join(struct engine *engine, const struct read_item *item, const struct fill *fill);
+/* The one fill that the earlier ones are in; NULL where there is none or one of them is in none. */
+struct fill *order_fill_of_earlier(struct engine *engine, const struct read_item *item);
+void order_join(struct engine *engine, const struct read_item *item, struct fill *fill);
+void order_leave(struct engine *engine, const struct read_item *item);
+void order_put_behind(struct engine *engine, struct read_item *item);
+/* A fill is over: who waited for one goes before the other misses. */
+void order_release(struct engine *engine);
 
 /* --- mutations: write.c, commit.c, detour.c ---------------------------------------------------*/
 
@@ -209,6 +256,8 @@ struct engine {
     int64_t misses_pause_us; /* nothing is sent before: the store has just rolled one back */
     int64_t misses_retry_us; /* the pause after the last failure; 0: the last one was none */
     int64_t poison_logged_us;
+
+    struct order order; /* order.c */
 
     /* write.c */
     struct pool *items;

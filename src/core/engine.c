@@ -30,6 +30,7 @@ struct engine *engine_create(const struct engine_options *options, struct trust_
     engine->metrics = metrics;
     read_queue_init(&engine->lookups);
     read_queue_init(&engine->misses);
+    read_queue_init(&engine->order.behind);
     engine->query_end = &engine->query_first;
     list_init(&engine->fills_active);
     list_init(&engine->queries_active);
@@ -87,8 +88,8 @@ void engine_free(struct engine *engine)
 size_t engine_pending(const struct engine *engine)
 {
     size_t pending = engine->lookups.count + engine->looking_up + engine->misses.count +
-                     pool_used(engine->fills) + engine->queued + engine->queries_queued +
-                     pool_used(engine->queries);
+                     engine->order.behind.count + pool_used(engine->fills) + engine->queued +
+                     engine->queries_queued + pool_used(engine->queries);
     return pending;
 }
 
@@ -256,7 +257,7 @@ void engine_status(struct engine *engine, struct engine_status *status)
                        ? engine->refusal
                        : "",
         .writes_queued = engine->queued,
-        .reads_waiting = engine->misses.count,
+        .reads_waiting = engine->misses.count + engine->order.behind.count,
     };
     commit_status(engine, status, now);
     write_status(engine, status, now);

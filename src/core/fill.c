@@ -9,6 +9,8 @@
  *                                                     +-- saw drained --> answered (T7 b)
  *                                                     +-- else / unconfirmed --> FENCED (T7 c)
  *
+ * A hit that came too early for the order of its connection (order.c) waits in a fill as well.
+ *
  * The store is read after the tokens stand, so that a publish that comes in between finds the
  * token, removes it, and makes the fill void: a late fill can never bring an old version back.
  * At most FILLS_MAX fills are under way: with everything missing the store sees a few statements
@@ -82,9 +84,23 @@ static void join(struct fill *fill, struct read_item *item)
     entry->force |= item->poisoned;
     item->next = fill->waiters[index];
     fill->waiters[index] = item;
+    order_join(fill->engine, item, fill);
     if (fill->deadline_us > item->deadline_us) {
         fill->deadline_us = item->deadline_us;
     }
+}
+
+/* A hit needs no statement of its own where the earlier read that it waits for has one. */
+static bool join_earlier(struct engine *engine, struct read_item *item)
+{
+    uint32_t slot;
+    struct fill *fill = order_fill_of_earlier(engine, item);
+    if (fill == NULL || find(fill, &item->id, &slot) == NULL) {
+        return false;
+    }
+    order_wait(engine, item);
+    join(fill, item);
+    return true;
 }
 
 /* What a read must not do: the statement's snapshot is older than the read (T6). */
@@ -94,6 +110,7 @@ static bool join_sent(struct engine *engine, struct read_item *item)
     LIST_EACH(&engine->fills_active, at) {
         struct fill *fill = LIST_ENTRY(at, struct fill, link);
         if (fill->phase == FILL_READING && find(fill, &item->id, &slot) != NULL) {
+            order_wait(engine, item);
             join(fill, item);
             return true;
         }
@@ -105,12 +122,15 @@ void fill_add(struct engine *engine, struct read_item *item)
 {
     if (engine->closing) {
         read_finish(item, READ_UNAVAILABLE);
-    } else if (MUTANT(JOIN) && join_sent(engine, item)) {
+    } else if ((item->hit && join_earlier(engine, item)) ||
+               (MUTANT(JOIN) && join_sent(engine, item))) {
         return;
-    } else if (engine->misses.count >= (size_t)engine->options.read_queue_max) {
+    } else if (engine->misses.count + engine->order.behind.count >=
+               (size_t)engine->options.read_queue_max) {
         metrics_add(&engine->metrics->busy_read_queue, 1);
         read_finish(item, READ_BUSY);
     } else {
+        order_wait(engine, item);
         read_queue_push(&engine->misses, item);
         engine_ask_flush(engine);
     }
@@ -121,7 +141,15 @@ static void fill_over(struct fill *fill)
     struct engine *engine = fill->engine;
     list_unlink(&fill->link);
     pool_give(engine->fills, fill);
+    order_release(engine);
     engine_ask_flush(engine);
+}
+
+/* The item goes out of its fill, and not back to the misses. */
+static void leave(struct engine *engine, const struct read_item *item)
+{
+    order_leave(engine, item);
+    order_done(engine, item);
 }
 
 static void answer_all(struct fill *fill)
@@ -130,10 +158,13 @@ static void answer_all(struct fill *fill)
     for (size_t i = 0; i < fill->count; i++) {
         for (struct read_item *item = fill->waiters[i], *next; item != NULL; item = next) {
             next = item->next;
-            item->state = fill->entries[i].entry.state;
-            item->source = READ_FROM_STORE;
-            item->age_ms = 0;
-            metrics_add(&engine->metrics->store_answers, 1);
+            leave(engine, item);
+            if (!item->hit || item->state.version < fill->entries[i].entry.state.version) {
+                item->state = fill->entries[i].entry.state;
+                item->source = READ_FROM_STORE;
+                item->age_ms = 0;
+                metrics_add(&engine->metrics->store_answers, 1);
+            }
             read_finish(item, READ_CURRENT);
         }
     }
@@ -206,26 +237,27 @@ static void show(struct fill *fill)
     ensure_published(engine, &fill->ensure, fill->shown, collect_shown(fill), fence_passed);
 }
 
-/* The statement failed: its items go back in front, in no particular order among themselves. */
+/* The statement failed: its items go back in front, those of one account in their order. */
 static void back_to_queue(struct fill *fill)
 {
     struct engine *engine = fill->engine;
     struct read_queue again;
     read_queue_init(&again);
     for (size_t i = 0; i < fill->count; i++) {
+        struct read_queue account;
+        read_queue_init(&account);
         for (struct read_item *item = fill->waiters[i], *next; item != NULL; item = next) {
+            struct read_queue one;
             next = item->next;
-            read_queue_push(&again, item);
+            order_leave(engine, item);
+            read_queue_init(&one);
+            read_queue_push(&one, item);
+            read_queue_prepend(&account, &one);
         }
+        read_queue_prepend(&again, &account);
     }
-    if (again.count > 0) {
-        *again.end = engine->misses.first;
-        if (engine->misses.first == NULL) {
-            engine->misses.end = again.end;
-        }
-        engine->misses.first = again.first;
-        engine->misses.count += again.count;
-    }
+    order_release(engine); /* they stand behind these */
+    read_queue_prepend(&engine->misses, &again);
     fill_over(fill);
 }
 
@@ -234,6 +266,7 @@ static void refuse_all(struct fill *fill)
     for (size_t i = 0; i < fill->count; i++) {
         for (struct read_item *item = fill->waiters[i], *next; item != NULL; item = next) {
             next = item->next;
+            leave(fill->engine, item);
             read_finish(item, READ_UNAVAILABLE);
         }
     }
@@ -318,8 +351,16 @@ static bool collect(struct engine *engine)
     bool want_tokens = false;
     while (engine->misses.count > 0 && fill->count < FILL_ACCOUNTS_MAX) {
         struct read_item *item = read_queue_pop(&engine->misses);
+        if (!order_may_join(engine, item, fill)) {
+            order_put_behind(engine, item);
+            continue;
+        }
         want_tokens |= !item->fresh || item->poisoned;
         join(fill, item);
+    }
+    if (fill->count == 0) {
+        pool_give(engine->fills, fill);
+        return true;
     }
     list_push_back(&engine->fills_active, &fill->link);
     if (want_tokens && engine_trusts_cache(engine)) {
@@ -357,6 +398,7 @@ static void expire_waiters(struct fill *fill, int64_t now, struct read_queue *la
             struct read_item *item = *place;
             if (item->deadline_us <= now) {
                 *place = item->next;
+                leave(fill->engine, item);
                 read_queue_push(late, item);
             } else {
                 if (fill->deadline_us > item->deadline_us) {
@@ -380,13 +422,16 @@ void fill_tick(struct engine *engine, int64_t now)
             expire_waiters(fill, now, &late);
         }
     }
+    order_release(engine); /* the next fill sorts them out again */
     for (struct read_item *item; (item = read_queue_pop(&engine->misses)) != NULL;) {
-        read_queue_push(gone || item->deadline_us <= now ? &late : &rest, item);
+        if (gone || item->deadline_us <= now) {
+            order_done(engine, item);
+            read_queue_push(&late, item);
+        } else {
+            read_queue_push(&rest, item);
+        }
     }
-    engine->misses = rest;
-    if (rest.count == 0) {
-        read_queue_init(&engine->misses);
-    }
+    read_queue_prepend(&engine->misses, &rest);
     read_answer_stale(engine, &late);
     fill_start(engine);
 }
@@ -400,7 +445,9 @@ void fill_drop_all(struct engine *engine)
         }
         refuse_all(fill);
     }
+    order_release(engine);
     for (struct read_item *item; (item = read_queue_pop(&engine->misses)) != NULL;) {
+        order_done(engine, item);
         read_finish(item, READ_UNAVAILABLE);
     }
 }

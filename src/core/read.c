@@ -5,7 +5,7 @@
  *                                                                                |
  *        T6: lease valid by a clock read now, stamp and Redis are the era's, value's era and
  *        checksum right                                                          |
- *                           hit: answer   <-----------------------------------------+
+ *                           hit: answer, in its order (order.c) <-------------------+
  *                           anything else: misses -> fill.c -> the store answers
  *
  * All reads of one turn of the loop share a batch; while LOOKUP_BATCHES_MAX are under way, later
@@ -47,6 +47,7 @@ void engine_read(struct engine *engine, struct read_item *item)
 {
     item->lookup.id = &item->id;
     item->poisoned = false;
+    item->hit = false;
     read_queue_push(&engine->lookups, item);
     engine_ask_flush(engine);
 }
@@ -133,6 +134,16 @@ static bool batch_is_trusted(struct engine *engine, enum cache_status status, co
     return false;
 }
 
+static void answer_in_order(struct engine *engine, struct read_item *item)
+{
+    if (order_has_earlier(engine, item)) {
+        item->hit = true;
+        fill_add(engine, item);
+    } else {
+        read_finish(item, READ_CURRENT);
+    }
+}
+
 static void looked_up(void *arg, enum cache_status status, const char *stamp)
 {
     struct lookup_batch *batch = arg;
@@ -146,7 +157,7 @@ static void looked_up(void *arg, enum cache_status status, const char *stamp)
         if (batch->stale) {
             answer_stale(engine, item, status == CACHE_OK);
         } else if (trusted && hit(engine, item)) {
-            read_finish(item, READ_CURRENT);
+            answer_in_order(engine, item);
         } else {
             fill_add(engine, item);
         }
@@ -187,24 +198,24 @@ static void refuse_all(struct engine *engine)
     }
 }
 
-/* Reads that the cache must not answer go to the store without being looked up. */
-static void sort_out_fresh(struct engine *engine)
+/* Reads that the cache must not answer go to the store without being looked up; where it is not
+ * trusted, behind those that are looked up yet and will go the same way (order.c). A fresh one has
+ * nothing of its connection before it: the session sees to that. False: nothing is looked up. */
+static bool sort_out(struct engine *engine)
 {
     struct read_queue all = engine->lookups;
-    if (all.count == 0) {
-        return;
-    }
-    read_queue_init(&engine->lookups);
     bool trusted = engine_trusts_cache(engine);
+    read_queue_init(&engine->lookups);
     for (struct read_item *item = all.first, *next; item != NULL; item = next) {
         next = item->next;
-        if (trusted && !item->fresh) {
+        if (!item->fresh && (trusted || (engine->looking_up > 0 && !MUTANT(ORDER)))) {
             read_queue_push(&engine->lookups, item);
         } else {
             metrics_add(&engine->metrics->cache_untrusted, trusted ? 0 : 1);
             fill_add(engine, item);
         }
     }
+    return trusted;
 }
 
 void read_send_lookups(struct engine *engine)
@@ -213,10 +224,10 @@ void read_send_lookups(struct engine *engine)
         refuse_all(engine);
         return;
     }
-    if (engine->batches_in_flight >= LOOKUP_BATCHES_MAX) {
+    if (engine->lookups.count == 0 || engine->batches_in_flight >= LOOKUP_BATCHES_MAX ||
+        !sort_out(engine)) {
         return;
     }
-    sort_out_fresh(engine);
     while (engine->lookups.count > 0 && engine->batches_in_flight < LOOKUP_BATCHES_MAX) {
         if (send_batch(engine, &engine->lookups, false) == NULL) {
             return; /* a batch that comes back asks for the next flush */

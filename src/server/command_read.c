@@ -42,6 +42,7 @@ struct reply *read_request(struct call *call, const struct account_id *id)
         reply->read.max_age_ms = -1;
         reply->read.deadline_us = call_deadline_us(call);
         reply->read.done = one_done;
+        reply->read.stream = call->session->client.id;
         reply->read.owner = reply;
     }
     return reply;
@@ -364,6 +365,7 @@ static void ask(struct call *call, struct reply *reply, struct read_item *item)
     item->max_age_ms = -1;
     item->deadline_us = call_deadline_us(call);
     item->done = some_done;
+    item->stream = call->session->client.id;
     item->owner = reply;
     item->age_ms = 0;
     item->state.version = 0;

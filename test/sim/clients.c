@@ -1,5 +1,5 @@
 /*
- * A client has one request open at a time. Everything that it is told goes through the checker at
+ * A client has one request open at a time; its reads may arrive in two packets. Everything that it is told goes through the checker at
  * the moment at which the daemon says it: a client on the same machine would know it then.
  */
 #include "clients.h"
@@ -17,6 +17,7 @@
 #define CLIENTS_MAX 48
 #define READS_MAX 8
 #define LATE_MAX (130 * MS) /* beyond a deadline: a look at the cache for a stale answer, a tick */
+#define PACKET_GAP_US 300
 #define PROBE_DEADLINE (2 * SECOND)
 
 enum request_kind { REQUEST_READ, REQUEST_MUTATION, REQUEST_HISTORY };
@@ -30,7 +31,7 @@ struct request {
     struct read_item reads[READS_MAX];
     uint64_t least[READS_MAX]; /* floors at the start */
     bool answered[READS_MAX];
-    int read_count;
+    int read_count, second_packet; /* from that read on; read_count: there is none */
     struct query_item query;
     uint64_t query_version;
     struct account_state history[8];
@@ -79,6 +80,23 @@ static void check_time(const struct request *request)
     }
 }
 
+/* What a connection shows of one account never goes back, in the order of its requests. */
+static void check_order(const struct request *request)
+{
+    for (int later = 1; later < request->read_count; later++) {
+        const struct read_item *second = &request->reads[later];
+        for (int i = 0; i < later; i++) {
+            const struct read_item *first = &request->reads[i];
+            if (account_id_equal(&first->id, &second->id) && first->answer == READ_CURRENT &&
+                second->answer == READ_CURRENT && first->state.version > second->state.version) {
+                checker_fail(account_of(&first->id),
+                             "%s: version %" PRIu64 " was shown behind version %" PRIu64,
+                             request->process->name, second->state.version, first->state.version);
+            }
+        }
+    }
+}
+
 static void read_answered(struct client *client, int index)
 {
     struct request *request = &client->request;
@@ -100,6 +118,7 @@ static void read_answered(struct client *client, int index)
         break;
     }
     if (--request->open == 0) {
+        check_order(request);
         request_over(client);
     }
 }
@@ -224,6 +243,12 @@ static void query_done(struct query_item *item)
 
 /* --- at the daemon ----------------------------------------------------------------------------*/
 
+static struct worker *worker_of(const struct client *client)
+{
+    struct process *process = client->request.process;
+    return &process->workers[client->index % process->worker_count];
+}
+
 static void submit_mutation(struct client *client, struct engine *engine, int64_t deadline)
 {
     struct request *request = &client->request;
@@ -244,6 +269,27 @@ static void submit_mutation(struct client *client, struct engine *engine, int64_
     engine_write(engine, item);
 }
 
+static void submit_reads(struct client *client, struct engine *engine, int from, int to)
+{
+    struct request *request = &client->request;
+    for (int i = from; i < to; i++) {
+        struct read_item *item = &request->reads[i];
+        item->deadline_us = request->deadline_clock;
+        request->least[i] = checker_floor(account_of(&item->id));
+        engine_read(engine, item);
+    }
+}
+
+static void submit_second_packet(void *object, uint64_t arg)
+{
+    struct client *client = object;
+    struct request *request = &client->request;
+    if (arg == request->number && !request->process->dead) {
+        submit_reads(client, worker_of(client)->engine, request->second_packet,
+                     request->read_count);
+    }
+}
+
 static void submit(void *object, uint64_t arg)
 {
     struct client *client = object;
@@ -252,15 +298,15 @@ static void submit(void *object, uint64_t arg)
         return;
     }
     struct process *process = request->process;
-    struct worker *worker = &process->workers[client->index % process->worker_count];
+    struct worker *worker = worker_of(client);
     int64_t deadline = clock_boot_us() + (client->probes ? PROBE_DEADLINE : timeout_us);
     request->deadline_clock = deadline;
     request->paused_us = process->paused_us;
     switch (request->kind) {
     case REQUEST_READ:
-        for (int i = 0; i < request->read_count; i++) {
-            request->reads[i].deadline_us = deadline;
-            engine_read(worker->engine, &request->reads[i]);
+        submit_reads(client, worker->engine, 0, request->second_packet);
+        if (request->second_packet < request->read_count) {
+            world_after(sim_delay(PACKET_GAP_US), process, submit_second_packet, client, arg);
         }
         break;
     case REQUEST_MUTATION:
@@ -285,6 +331,7 @@ static void want_read(struct client *client, int index, int account, bool fresh)
     item->max_age_ms = -1;
     item->done = read_done;
     item->owner = client;
+    item->stream = (uint64_t)client->index;
     request->answered[index] = false;
     request->least[index] = checker_floor(account);
 }
@@ -296,6 +343,8 @@ static void choose_reads(struct client *client)
     request->kind = REQUEST_READ;
     request->read_count = (int)sim_between(1, READS_MAX);
     request->open = request->read_count;
+    request->second_packet =
+        sim_chance(500000) ? (int)sim_between(1, request->read_count) : request->read_count;
     for (int i = 0; i < request->read_count; i++) {
         struct read_item *item = &request->reads[i];
         want_read(client, i, any_account(), fresh);
@@ -484,6 +533,7 @@ void clients_ask_read(int daemon, int account)
     if (client != NULL) {
         client->request.kind = REQUEST_READ;
         client->request.open = client->request.read_count = 1;
+        client->request.second_packet = 1;
         want_read(client, 0, account, false);
         send_to(client, daemons[daemon]);
     }
