@@ -69,6 +69,8 @@
     X(store_read_batches, "store_read_batches", "", "Statements that read accounts.")              \
     X(store_reads_joined, "store_reads_joined", "",                                                \
       "Reads that joined one of the same account already waiting (single flight).")                \
+    X(store_read_pauses, "store_read_pauses", "",                                                  \
+      "Times reads of the store were paused because one had failed (circuit breaker).")            \
     X(store_answers, "store_answers", "", "Reads answered from the store.")                        \
     X(stale_answers, "stale_answers", "", "Reads answered with a value marked stale.")             \
     X(store_connects, "store_connects", "", "Connections to the store that came up.")              \

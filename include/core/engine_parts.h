@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/metrics.h"
 #include "base/pool.h"
+#include "core/breaker.h"
 #include "core/engine.h"
 
 /* Lookups in one MGET: at 1,024 Redis spends about a millisecond on it; more only adds latency.
@@ -33,9 +34,6 @@
 #define PROVE_US 250000
 /* A pause after a batch that the store rolled back, before it is sent again, microseconds. */
 #define RETRY_PAUSE_US 10000
-/* What that pause doubles up to, for reads, while the store answers with nothing but failures: its
- * trouble must not be multiplied by ours. */
-#define RETRY_PAUSE_MAX_US 320000
 
 /* --- ensure.c ---------------------------------------------------------------------------------*/
 
@@ -232,6 +230,7 @@ struct engine {
     struct store_link *readers[ENGINE_READ_LINKS_MAX];
     size_t reader_count;
     struct cache_link *cache;
+    struct breaker breaker;  /* of what is sent to the readers */
     int64_t readers_down_us; /* since when no reader is up; 0: one is */
 
     struct trust_era era; /* own copy; valid when engine_trusts_cache() said so */
@@ -253,8 +252,6 @@ struct engine {
     struct read_queue misses; /* to be read from the store */
     struct pool *fills;
     struct list fills_active;
-    int64_t misses_pause_us; /* nothing is sent before: the store has just rolled one back */
-    int64_t misses_retry_us; /* the pause after the last failure; 0: the last one was none */
     int64_t poison_logged_us;
 
     struct order order; /* order.c */
@@ -283,9 +280,8 @@ void engine_ask_timer(struct engine *engine);
 /* True where reads need not wait for the store any longer: it has been away for longer than a
  * restart takes, or this daemon stands aside. */
 bool engine_store_is_gone(const struct engine *engine, int64_t now);
-/* A read of the store has failed, or has not: no read is sent for a while, longer each time. */
+/* A statement that was sent under engine->breaker has failed. */
 void engine_read_failed(struct engine *engine);
-void engine_read_passed(struct engine *engine);
 /* Gives work to every idle reading link. */
 void engine_feed_readers(struct engine *engine);
 

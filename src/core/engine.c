@@ -8,7 +8,6 @@
 
 #include "base/attributes.h"
 #include "base/clock.h"
-#include "base/random.h"
 
 /* Queries wait in the sessions' own requests; those on a link or in ENSURE need an object. */
 #define QUERIES_ACTIVE_MAX 256
@@ -174,33 +173,28 @@ bool engine_store_is_gone(const struct engine *engine, int64_t now)
 
 void engine_read_failed(struct engine *engine)
 {
-    int64_t pause_us = engine->misses_retry_us == 0 ? RETRY_PAUSE_US : 2 * engine->misses_retry_us;
-    engine->misses_retry_us = pause_us < RETRY_PAUSE_MAX_US ? pause_us : RETRY_PAUSE_MAX_US;
-    engine->misses_pause_us = clock_boot_us() + random_jitter(engine->misses_retry_us);
-}
-
-void engine_read_passed(struct engine *engine)
-{
-    engine->misses_retry_us = 0;
+    if (breaker_failed(&engine->breaker, clock_boot_us())) {
+        metrics_add(&engine->metrics->store_read_pauses, 1);
+    }
 }
 
 /* --- links ------------------------------------------------------------------------------------*/
 
+/* Puts a statement on the link, of whose turn it is, else of who has one. */
+static bool feed(struct engine *engine, struct store_link *link)
+{
+    engine->query_turn = !engine->query_turn;
+    return engine->query_turn ? query_feed(engine, link) || fill_feed(engine, link)
+                              : fill_feed(engine, link) || query_feed(engine, link);
+}
+
 void engine_feed_readers(struct engine *engine)
 {
-    if (engine->closing) {
-        return;
-    }
-    for (size_t i = 0; i < engine->reader_count; i++) {
+    int64_t now = clock_boot_us();
+    for (size_t i = 0; i < engine->reader_count && !engine->closing; i++) {
         struct store_link *link = engine->readers[i];
-        if (!store_link_ready(link)) {
-            continue;
-        }
-        engine->query_turn = !engine->query_turn;
-        if (engine->query_turn) {
-            (void)(query_feed(engine, link) || fill_feed(engine, link));
-        } else {
-            (void)(fill_feed(engine, link) || query_feed(engine, link));
+        if (store_link_ready(link) && breaker_admits(&engine->breaker, now)) {
+            (void)feed(engine, link);
         }
     }
 }

@@ -280,6 +280,7 @@ static void store_read(void *arg, enum store_status status, const struct store_e
     struct engine *engine = fill->engine;
     (void)error; /* the adapter has logged it */
     if (status == STORE_REFUSED) {
+        breaker_passed(&engine->breaker);
         refuse_all(fill);
         return;
     }
@@ -288,7 +289,7 @@ static void store_read(void *arg, enum store_status status, const struct store_e
         back_to_queue(fill);
         return;
     }
-    engine_read_passed(engine);
+    breaker_passed(&engine->breaker);
     histogram_record(&engine->metrics->store_read_latency, clock_boot_us() - fill->sent_us);
     for (size_t i = 0; i < reply->count; i++) {
         uint32_t slot;
@@ -319,6 +320,7 @@ bool fill_feed(struct engine *engine, struct store_link *link)
         metrics_add(&engine->metrics->store_reads, fill->count);
         metrics_add(&engine->metrics->store_read_batches, 1);
         histogram_record(&engine->metrics->read_batch_size, (int64_t)fill->count);
+        breaker_sent(&engine->breaker);
         store_read_accounts(link, fill->ids, fill->count, store_read, fill);
         return true;
     }
@@ -376,8 +378,8 @@ static bool collect(struct engine *engine)
 
 void fill_start(struct engine *engine)
 {
-    int64_t now = clock_boot_us();
-    if (engine->closing || engine->misses.count == 0 || now < engine->misses_pause_us) {
+    if (engine->closing || engine->misses.count == 0 ||
+        !breaker_admits(&engine->breaker, clock_boot_us())) {
         return;
     }
     if (engine->readers_down_us != 0) {

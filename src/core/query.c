@@ -176,10 +176,11 @@ static void again(struct query *query)
 static bool replied(struct query *query, enum store_status status, const struct store_error *error)
 {
     if (status == STORE_OK) {
-        engine_read_passed(query->engine);
+        breaker_passed(&query->engine->breaker);
         return true;
     }
     if (status == STORE_REFUSED) {
+        breaker_passed(&query->engine->breaker);
         query_over(query, OUTCOME_ERR, error->text);
     } else {
         again(query);
@@ -264,8 +265,7 @@ static void list_read(void *arg, enum store_status status, const struct store_er
 bool query_feed(struct engine *engine, struct store_link *link)
 {
     struct query_item *item = engine->query_first;
-    if (item == NULL || trust_view_is_aside(engine->view) ||
-        clock_boot_us() < engine->misses_pause_us) {
+    if (item == NULL || trust_view_is_aside(engine->view)) {
         return false;
     }
     struct query *query = pool_take(engine->queries);
@@ -284,6 +284,7 @@ bool query_feed(struct engine *engine, struct store_link *link)
     list_init(&query->link);
     list_init(&query->ensure.link);
     list_push_back(&engine->queries_active, &query->link);
+    breaker_sent(&engine->breaker);
     switch (item->kind) {
     case QUERY_HISTORY:
         store_read_history(link, &query->account, item->before, item->count, history_read, query);
