@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 1.5
 
 
 class Unavailable(resp.Case):
-    conf = "[limits]\nrequest-timeout-ms = 1500\n"
+    conf = "[limits]\nrequest-timeout-ms = 1500\n[store]\nstatement-timeout-ms = 1000\n"
 
     def setUp(self):
         super().setUp()
@@ -122,6 +122,7 @@ class Unavailable(resp.Case):
     @harness.level("check")
     def test_a_store_that_is_slow_to_read(self):
         self.open_cached("slow", 5)
+        change = checker.Change(self.box.daemon)
         with self.box.table_locked("ballast.account", "access exclusive"):
             started = time.monotonic()
             asked = (("HISTORY", "slow"), ("GET", "slow-none"), ("BALANCE", "slow", "FRESH"))
@@ -138,6 +139,7 @@ class Unavailable(resp.Case):
             self.assertLess(time.monotonic() - started,
                             TIMEOUT_SECONDS + 0.5 * checker.SLOWNESS)
         self.assertIsNone(self.three.ask("GET", "slow-none"))
+        self.assertGreaterEqual(change.of("store_read_pauses_total"), 1)  # the breaker opened
 
     @harness.level("check")
     def test_a_pipeline_does_not_multiply_the_deadline(self):
