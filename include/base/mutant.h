@@ -40,7 +40,9 @@
     X(PUBOVERTOK,  "T8",    "a publish writes its value over a token")                             \
     X(QUERYSHOW,   "T7",    "a query is answered without ENSURE")                                  \
     X(RBERA,       "T9",    "a rebuild fills under the era that is trusted at the time of the fill") \
+    X(RBFILL,      "T11",   "a fill does not mark its accounts for a rebuild")                     \
     X(RBGUARD,     "T11",   "a rebuild writes its row over a mark")                                \
+    X(RBPUB,       "T11",   "a publish does not mark its accounts for a rebuild")                  \
     X(RBROW,       "T9",    "a rebuild fills with the rows of its page, read before the token")    \
     X(READOPT,     "T1",    "an era that was dropped is adopted again")                            \
     X(REFUSED,     "T7",    "a refusal is answered without its publish")                           \

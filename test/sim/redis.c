@@ -131,7 +131,8 @@ static bool marks_stand(const struct redis *redis)
 /* LUA_MARK. */
 static void mark_keys(struct redis *redis, const struct redis_command *command)
 {
-    if (!marks_stand(redis)) {
+    bool forgotten = command->token != 0 ? MUTANT(RBFILL) : MUTANT(RBPUB);
+    if (!marks_stand(redis) || forgotten) {
         return;
     }
     if (redis->full) {
