@@ -10,13 +10,16 @@
 
 /* clang-format off */
 #define MUTANT_ROWS(X)                                                                             \
+    X(ALLOWSTALE,  "inv 6", "CANSPEND allows by a value that is marked as stale")                  \
     X(DOUBTNO,     "inv 2", "a commit in doubt is answered UNAVAILABLE")                           \
     X(DUP,         "T7",    "a duplicate is acknowledged without its publish")                     \
     X(EARLYCHK,    "T6",    "the lease is checked with a time from before the request")            \
     X(EXPIRE,      "T4",    "the wait counts from the last renewal seen, not from the close")      \
+    X(EXPIREHIDE,  "T7",    "expiries of holds are posted and not published")                      \
     X(FILLCURERA,  "T9",    "a fill is tagged with the era at the time of the fill")               \
     X(FILLNOTOK,   "T9",    "a fill needs no token")                                               \
     X(FIRSTLEASE,  "T4",    "the renewal that made the lease row grants trust")                    \
+    X(HELDLOST,    "inv 6", "the value in the cache forgets what is held")                         \
     X(INPLACE,     "T13",   "a batch does not compare the replid under which it was read")         \
     X(JOIN,        "T6",    "a read joins a statement that was sent before it came")               \
     X(JUMP,        "T14",   "a ticket is settled by the higher id that a new timeline gives")      \

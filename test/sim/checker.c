@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "promises.h"
 #include "trace.h"
 
 struct key {
@@ -61,31 +62,105 @@ static void raise_floor(int account, uint64_t version)
     }
 }
 
-static bool is_of_the_store(int account, const struct account_state *state)
+static bool is_of_the_store(int account, const struct account_state *state, bool whole)
 {
     const struct account_state *there = db_state(account, state->version);
-    return state->version == 0 || (there != NULL && there->balance == state->balance);
+    if (state->version == 0) {
+        return true;
+    }
+    return there != NULL && there->balance == state->balance &&
+           (!whole || (there->held == state->held && there->floor == state->floor &&
+                       there->status == state->status));
 }
 
-void checker_shown(const char *who, const char *how, int account, const struct account_state *state,
-                   uint64_t least)
+static void shown(const char *who, const char *how, int account, const struct account_state *state,
+                  uint64_t least, bool whole)
 {
     trace_note(account, who, how, state->version, (uint64_t)state->balance);
     if (state->version < least) {
         checker_fail(account, "%s: %s version %" PRIu64 ", %" PRIu64 " was shown before", who, how,
                      state->version, least);
-    } else if (!is_of_the_store(account, state)) {
+    } else if (!is_of_the_store(account, state, whole)) {
         checker_fail(account,
-                     "%s: %s version %" PRIu64 " with balance %" PRId64 ": the store never had it",
-                     who, how, state->version, state->balance);
+                     "%s: %s version %" PRIu64 " with balance %" PRId64 ", held %" PRId64
+                     ": the store never had it",
+                     who, how, state->version, state->balance, state->held);
     }
     raise_floor(account, state->version);
 }
 
+void checker_shown(const char *who, const char *how, int account, const struct account_state *state,
+                   uint64_t least)
+{
+    shown(who, how, account, state, least, true);
+}
+
+void checker_shown_balance(const char *who, const char *how, int account,
+                           const struct account_state *state, uint64_t least)
+{
+    shown(who, how, account, state, least, false);
+}
+
 void checker_shown_stale(int account, const struct account_state *state)
 {
-    if (!is_of_the_store(account, state)) {
+    if (!is_of_the_store(account, state, true)) {
         checker_fail(account, "a stale answer that the store never had");
+    }
+}
+
+void checker_expired(uint64_t first, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const struct db_expiry *expiry = db_expiry(first + (uint64_t)i);
+        raise_floor(expiry->account, expiry->version);
+    }
+}
+
+/* --- what hurts -------------------------------------------------------------------------------*/
+
+void checker_may_spend(int account, const struct account_state *state, int64_t amount, bool may)
+{
+    const struct account_state *there = db_state(account, state->version);
+    if (there == NULL || account_can_spend(there, amount) != may) {
+        checker_fail(account, "%s to spend %" PRId64 " by version %" PRIu64,
+                     may ? "allowed" : "denied", amount, state->version);
+    }
+}
+
+void checker_refused_for_money(int account, const struct account_state *state, int64_t sent_at)
+{
+    if (promises_overdue(account, state->version, sent_at)) {
+        checker_fail(account, "refused by version %" PRIu64 ", though a hold's time was up",
+                     state->version);
+    }
+}
+
+/* The rules once more: posting.c has decided by them before. */
+static void check_paid(const struct db_posting *posting, const struct db_leg *leg)
+{
+    const struct account_state *before = db_state(leg->from, leg->from_state.version - 1);
+    const struct account_state *after = &leg->from_state;
+    if (before->status != ACCOUNT_ACTIVE) {
+        checker_fail(leg->from, "paid while it was %s", account_status_name(before->status));
+    } else if (posting->kind != MUTATION_CAPTURE && after->balance - after->held < after->floor) {
+        checker_fail(leg->from, "paid below its floor");
+    }
+}
+
+static void check_rules(const struct db_posting *posting)
+{
+    const struct account_state *state = &posting->state;
+    for (int i = 0; i < posting->leg_count && posting->transfer != 0; i++) {
+        if (posting->legs[i].from >= 0) {
+            check_paid(posting, &posting->legs[i]);
+        }
+    }
+    if (posting->kind == MUTATION_HOLD &&
+        (state->status != ACCOUNT_ACTIVE || state->balance - state->held < state->floor)) {
+        checker_fail(posting->account, "a hold that is not within the rules");
+    }
+    if (posting->kind == MUTATION_CHARGE && state->balance - state->held >= posting->limit) {
+        checker_fail(posting->account, "a charge that is not due");
     }
 }
 
@@ -161,6 +236,7 @@ void checker_applied(uint64_t key, const struct db_posting *posting)
         checker_fail(posting->account,
                      "key k%" PRIu64 " is applied after everybody was told that it was not", key);
     }
+    check_rules(posting);
     row->applied = true;
     row->applied_as = *posting;
 }
@@ -172,7 +248,8 @@ static void check_acknowledged(uint64_t key, const struct mutation_result *resul
     int account = row->words.account;
     if (!row->applied) {
         checker_fail(account, "key k%" PRIu64 " is acknowledged and was not applied", key);
-    } else if (result->transfer != as->transfer ||
+    } else if (result->transfer != (as->transfer != 0 ? as->transfer : as->made) ||
+               result->account.state.held != as->state.held ||
                result->account.state.version != as->state.version ||
                result->account.state.balance != as->state.balance) {
         checker_fail(account, "key k%" PRIu64 " is acknowledged as something else", key);

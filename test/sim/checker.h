@@ -16,11 +16,26 @@ void checker_fail(int account, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* The highest version that anybody was shown or had acknowledged so far. */
 uint64_t checker_floor(int account);
-/* Somebody is shown this state, by a request that began when the floor was `least`. */
+/* Somebody is shown this state, whole, by a request that began when the floor was `least`. */
 void checker_shown(const char *who, const char *how, int account, const struct account_state *state,
                    uint64_t least);
+/* The same of a version of which only the balance is shown. */
+void checker_shown_balance(const char *who, const char *how, int account,
+                           const struct account_state *state, uint64_t least);
 /* Marked as stale: any version that there was. */
 void checker_shown_stale(int account, const struct account_state *state);
+
+/* An EXPIRE is acknowledged: it has ended so many holds, from that one on (db_expiry()). */
+void checker_expired(uint64_t first, int count);
+
+/* --- what hurts -------------------------------------------------------------------------------*/
+
+/* Somebody is told that this state lets him spend the amount, or does not: it must be so of the
+ * state that the store had. */
+void checker_may_spend(int account, const struct account_state *state, int64_t amount, bool may);
+/* A refusal for lack of money, of a request that was sent at that time of the world: no hold was in
+ * its way whose time had been up by then. */
+void checker_refused_for_money(int account, const struct account_state *state, int64_t sent_at);
 
 /* --- keys -------------------------------------------------------------------------------------*/
 

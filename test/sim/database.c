@@ -8,6 +8,7 @@
 #include "base/attributes.h"
 #include "checker.h"
 #include "fake_links.h"
+#include "promises.h"
 #include "schedules.h"
 #include "trace.h"
 #include "trust_rows.h"
@@ -46,6 +47,7 @@ void db_begin(void)
     memset(&db, 0, sizeof db);
     announcements_begin();
     refusals_forget();
+    promises_begin();
     db.waiting_end = &db.waiting;
     trust_rows_begin();
 }
@@ -168,7 +170,7 @@ static void commit_changes(struct statement *statement)
     }
     for (int i = 0; i < statement->count; i++) {
         const struct db_posting *posting = &statement->postings[i];
-        if (posting->key != 0 && posting->outcome == OUTCOME_OK && !posting->duplicate) {
+        if (posting->key != 0 && posting->takes_key) {
             struct key_row *row = key_row(posting->key);
             row->taken = true;
             row->posting = *posting;
@@ -178,6 +180,8 @@ static void commit_changes(struct statement *statement)
             checker_applied(posting->key, posting);
         }
     }
+    statement->first_expiry = db_expiry_count();
+    promises_commit(statement);
 }
 
 /* --- statements -------------------------------------------------------------------------------*/

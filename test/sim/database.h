@@ -12,7 +12,8 @@
 #define LEASES_ROOM 24
 #define LEGS_MAX 3 /* of a mutation */
 #define POSTING_ACCOUNTS_MAX (2 * LEGS_MAX)
-#define CHANGES_MAX (POSTING_ACCOUNTS_MAX * SIM_ENTRIES_MAX)
+#define EXPIRED_MAX 512 /* holds that one statement finds expired */
+#define CHANGES_MAX (POSTING_ACCOUNTS_MAX * SIM_ENTRIES_MAX + EXPIRED_MAX)
 
 enum statement_kind {
     STATEMENT_ACCOUNTS,
@@ -47,14 +48,20 @@ struct db_leg {
 struct db_posting {
     enum mutation_kind kind;
     int account, peer;
-    int64_t amount;  /* of a reverse: 0 is all that is left */
-    uint64_t target; /* of a reverse */
-    int leg_count;
+    int64_t amount;  /* of a reverse and a capture: 0 is all that is left */
+    uint64_t target; /* the transfer, hold or charge that it is about */
+    int64_t limit;   /* of a hold: seconds; of a charge: the threshold */
+    bool if_below;   /* of a suspension */
+    enum mutation_settlement settlement;
+    int leg_count; /* of an expiry: accounts, as payers */
     struct db_leg legs[LEGS_MAX];
     uint64_t key; /* 0: none */
     enum outcome outcome;
     bool duplicate, changed;
-    uint64_t transfer;
+    bool takes_key;     /* the first to be done with it */
+    uint64_t transfer;  /* 0: nothing moves */
+    uint64_t made;      /* the hold or charge; of an expiry: how many accounts */
+    int64_t expires_at; /* of a hold */
     struct account_state state, peer_state; /* version 0: not part of the result */
 };
 
@@ -64,6 +71,13 @@ struct db_transfer {
     int leg_count;
     struct db_leg legs[LEGS_MAX];
     int64_t reversed[LEGS_MAX];
+};
+
+/* A hold whose time was up; with it the account got that version. */
+struct db_expiry {
+    uint64_t hold;
+    int account;
+    uint64_t version;
 };
 
 /* A state that an account has, or gets. */
@@ -107,6 +121,9 @@ struct statement {
     int64_t marks[SIM_ENTRIES_MAX]; /* of announcements; in, of those to be forgotten */
     struct db_change changes[CHANGES_MAX];
     int change_count;
+    struct db_expiry expired[EXPIRED_MAX];
+    int expired_count;
+    uint64_t first_expiry; /* the number of the first of them, once they are committed */
     struct db_change shown[CHANGES_MAX]; /* present states that the reply carries */
     int shown_count;
     struct store_lease leases[LEASES_ROOM];
@@ -166,8 +183,13 @@ int posting_accounts(const struct db_posting *posting, int accounts[POSTING_ACCO
 bool posting_same_words(const struct db_posting *a, const struct db_posting *b);
 /* Computes the outcomes of a batch, and what it would change and show. */
 void posting_run(struct statement *statement);
+/* What the statement has made of an account so far. */
+struct account_state posting_state(const struct statement *statement, int account);
 /* Gives the account that state, one version on, within the statement. */
 void posting_change(struct statement *statement, int account, struct account_state *state);
+
+/* decisions.c: the outcome of a mutation that moves no money. */
+enum outcome posting_decide(struct statement *statement, struct db_posting *posting);
 
 /* announced.c */
 void announcements_begin(void);

@@ -215,6 +215,7 @@ static void write_keys(struct redis *redis, struct redis_command *command)
                 .written_ms = world.now / 1000,
                 .state = entry->state,
             };
+            slot->state.held = MUTANT(HELDLOST) ? 0 : slot->state.held;
         } else if (verdict == VERDICT_VOID) {
             *slot = (struct slot){.kind = SLOT_ABSENT};
         }
