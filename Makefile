@@ -49,7 +49,7 @@ cli_src   := $(filter-out $(daemon_src),$(wildcard src/programs/*.c))
 unit_src  := $(wildcard test/unit/*/test_*.c)
 client_src := $(wildcard test/clients/*.c)
 bench_src := $(wildcard test/bench/*.c)
-sim_src   := $(wildcard test/sim/*.c test/conformance/script.c src/core/*.c src/model/*.c) \
+sim_src   := $(wildcard test/sim/*.c test/conformance/script*.c src/core/*.c src/model/*.c) \
              $(addprefix src/base/,buffer.c decimal.c histogram.c metrics.c pool.c) \
              $(addprefix src/ops/,chunk.c compare.c rebuild_walk.c throttle.c)
 
@@ -93,7 +93,7 @@ $(BUILD)/test/bench/%: test/bench/%.c $(lib) $(BUILD)/flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(cflags) $(depfile) $(ldflags) -o $@ $< $(lib) $(pkg_libs)
 
-$(BUILD)/test/conformance: test/conformance/servers.c test/conformance/script.c $(lib) $(BUILD)/flags
+$(BUILD)/test/conformance: $(wildcard test/conformance/*.c) $(lib) $(BUILD)/flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(cflags) -Itest/conformance $(depfile) $(ldflags) -o $@ \
 	    $(filter %.c,$^) $(lib) $(pkg_libs)

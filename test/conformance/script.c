@@ -7,18 +7,17 @@
 #include <string.h>
 
 #include "base/attributes.h"
+#include "script_words.h"
 
 #define WORDS_MAX 64
 #define ITEMS_MAX 16
-#define TRANSFERS_MAX 256
 
 static struct {
     const struct script_servers *servers;
     bool answered;
     uint64_t token;
     struct cache_fill_entry fills[ITEMS_MAX]; /* the token's */
-    uint64_t transfers[TRANSFERS_MAX];        /* by their number here */
-    size_t transfer_count;
+    struct script_numbers numbers;
     struct store_posting postings[ITEMS_MAX];
     size_t posting_count;
     struct cache_lookup lookups[ITEMS_MAX];
@@ -38,9 +37,10 @@ static const char *const era_words[] = {"open", "closing", "drained"};
 static void print_state(const char *lead, const struct account_entry *entry)
 {
     if (entry->state.version > 0) {
-        printf("%s %.*s version %" PRIu64 " balance %" PRId64 " floor %" PRId64 " %s", lead,
-               entry->id.len, entry->id.bytes, entry->state.version, entry->state.balance,
-               entry->state.floor, account_status_name(entry->state.status));
+        printf("%s %.*s version %" PRIu64 " balance %" PRId64 " held %" PRId64 " floor %" PRId64
+               " %s",
+               lead, entry->id.len, entry->id.bytes, entry->state.version, entry->state.balance,
+               entry->state.held, entry->state.floor, account_status_name(entry->state.status));
     }
 }
 
@@ -77,18 +77,22 @@ static void print_states(const struct account_entry *given, size_t count)
     free(entries);
 }
 
-/* A number of our own: sequences have gaps. */
-static size_t transfer_number(uint64_t transfer)
+/* What the result's number is of. */
+static void print_number(enum mutation_kind kind, uint64_t id)
 {
-    size_t i = 0;
-    while (i < self.transfer_count && self.transfers[i] != transfer) {
-        i++;
+    switch (kind) {
+    case MUTATION_HOLD:
+        printf(" hold %zu", script_number(&self.numbers.holds, id));
+        break;
+    case MUTATION_CHARGE:
+        printf(" charge %zu", script_number(&self.numbers.charges, id));
+        break;
+    case MUTATION_EXPIRE:
+        printf(" accounts %" PRIu64, id);
+        break;
+    default:
+        printf(" transfer %zu", script_number(&self.numbers.transfers, id));
     }
-    if (i == self.transfer_count) {
-        assert(i < TRANSFERS_MAX);
-        self.transfers[self.transfer_count++] = transfer;
-    }
-    return i + 1;
 }
 
 static void print_era(const struct store_era *era)
@@ -109,7 +113,7 @@ static void on_posted(void *arg, enum store_status status, const struct store_er
         printf("  %s%s%s", outcome_word(result->outcome), result->duplicate ? " duplicate" : "",
                result->changed ? " changed" : "");
         if (result->transfer != 0) {
-            printf(" transfer %zu", transfer_number(result->transfer));
+            print_number(self.postings[i].mutation.kind, result->transfer);
         }
         print_state(",", &result->account);
         print_state(", to", &result->to);
@@ -246,55 +250,6 @@ static void set_entry(struct account_entry *entry, char *word)
     self.wrong |= !asset_parse(&entry->state.asset, "USD/2", 5);
 }
 
-static void set_sides(struct mutation *m, const char *from, const char *to)
-{
-    set_id(&m->account, from);
-    set_id(&m->peer, to);
-}
-
-static void set_mutation(struct mutation *m, char **words, int count)
-{
-    for (m->kind = 0; m->kind < MUTATION_KIND_COUNT; m->kind++) {
-        if (strcmp(words[0], mutation_kind_name(m->kind)) == 0) {
-            break;
-        }
-    }
-    self.wrong |= m->kind == MUTATION_KIND_COUNT || count < 3;
-    if (self.wrong ||
-        (m->kind != MUTATION_OPEN && mutation_set_key(m, words[1], strlen(words[1])) != NULL)) {
-        self.wrong = true;
-        return;
-    }
-    m->has_amount = count > 3;
-    m->amount = count > 3 ? strtoll(words[count - 1], NULL, 10) : 0;
-    switch (m->kind) {
-    case MUTATION_CREDIT:
-    case MUTATION_DEBIT:
-        set_sides(m, words[2], "@bank");
-        break;
-    case MUTATION_TRANSFER:
-        set_sides(m, words[2], words[3]);
-        break;
-    case MUTATION_REVERSE:
-        m->target = strtoull(words[2], NULL, 10);
-        m->target = m->target <= self.transfer_count ? self.transfers[m->target - 1] : 999999;
-        m->has_amount = m->amount != 0;
-        break;
-    case MUTATION_MTRANSFER:
-        m->leg_count = (uint8_t)((count - 2) / 3);
-        m->legs = calloc(m->leg_count, sizeof *m->legs);
-        for (int i = 0; m->legs != NULL && i < m->leg_count; i++) {
-            set_id(&m->legs[i].from, words[2 + 3 * i]);
-            set_id(&m->legs[i].to, words[3 + 3 * i]);
-            m->legs[i].amount = strtoll(words[4 + 3 * i], NULL, 10);
-        }
-        break;
-    default:
-        set_id(&m->account, words[2]);
-        self.wrong |= !asset_parse(&m->asset, "USD/2", 5);
-    }
-}
-
 static void post(char **words, int count)
 {
     struct store_posting *list[ITEMS_MAX];
@@ -304,7 +259,8 @@ static void post(char **words, int count)
         if (i == count || strcmp(words[i], ";") == 0) {
             struct store_posting *posting = &self.postings[self.posting_count];
             memset(posting, 0, sizeof *posting);
-            set_mutation(&posting->mutation, words + first, i - first);
+            self.wrong |=
+                !script_mutation(&posting->mutation, &self.numbers, words + first, i - first);
             list[self.posting_count++] = posting;
             first = i + 1;
         }
@@ -407,6 +363,8 @@ static void run_line(char **words, int count)
     size_t none = 0;
     if (strcmp(verb, "post") == 0 && count > 1) {
         post(words + 1, count - 1);
+    } else if (strcmp(verb, "wait") == 0 && count == 2) {
+        self.servers->wait_ms(atoi(words[1]));
     } else if (strcmp(verb, "accounts") == 0) {
         ask_accounts(words + 1, count - 1);
     } else if (strcmp(verb, "read") == 0) {

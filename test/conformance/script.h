@@ -11,10 +11,19 @@
  *     publish STAMP ID=VERSION:BALANCE...  token STAMP [!]ID...
  *     fill STAMP ID=VERSION:BALANCE...     read ID...
  *
- * A stamp is ERA:NONCE; a fill takes the last token. KIND: open ID FLOOR, credit ID AMOUNT, debit
- * ID AMOUNT, transfer FROM TO AMOUNT, mtransfer FROM TO AMOUNT..., reverse NUMBER AMOUNT, setfloor
- * ID FLOOR, close ID. Transfers are numbered from 1 as they appear; a reverse of amount 0 is of all
- * that is left. Lines beginning with # are printed.
+ *     wait MS
+ *
+ * A stamp is ERA:NONCE; a fill takes the last token. KIND, with - for a KEY where there is none:
+ *
+ *     open ID FLOOR | credit ID AMOUNT | debit ID AMOUNT | transfer FROM TO AMOUNT
+ *     mtransfer FROM TO AMOUNT... | reverse NUMBER AMOUNT | setfloor ID FLOOR | close ID
+ *     suspend ID [ifbelow] | resume ID | canspend ID AMOUNT | expire HOLDS
+ *     hold ID AMOUNT SECONDS | capture NUMBER AMOUNT | release NUMBER
+ *     charge ID AMOUNT THRESHOLD | settle NUMBER succeeded|failed|unknown
+ *
+ * Transfers, holds and charges are each numbered from 1 as they appear; a reverse or capture of
+ * amount 0 is of all that is left, and 0 seconds are the store's own. Lines beginning with # are
+ * printed.
  */
 #ifndef BALLAST_CONFORMANCE_SCRIPT_H
 #define BALLAST_CONFORMANCE_SCRIPT_H
@@ -25,7 +34,8 @@
 struct script_servers {
     struct store_link *store;
     struct cache_link *cache;
-    void (*turn)(void); /* lets something happen */
+    void (*turn)(void);      /* lets something happen */
+    void (*wait_ms)(int ms); /* by the clock of the store */
 };
 
 /* 0, or 1 with a word on stderr: the script is wrong. */

@@ -13,6 +13,13 @@ static void turn(void)
     event_base_loop(base, EVLOOP_ONCE);
 }
 
+static void wait_ms(int ms)
+{
+    const struct timeval time = {ms / 1000, (ms % 1000) * 1000};
+    event_base_loopexit(base, &time);
+    event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY);
+}
+
 int main(int argc, char **argv)
 {
     static const struct store_hooks store_hooks;
@@ -35,7 +42,7 @@ int main(int argc, char **argv)
                                                 .connect_timeout_ms = 10000,
                                                 .timeout_ms = 10000,
                                                 .publish_timeout_ms = 10000};
-    struct script_servers servers = {.turn = turn};
+    struct script_servers servers = {.turn = turn, .wait_ms = wait_ms};
     servers.store = store_link_create(base, &store_options, &store_hooks, NULL, err, sizeof err);
     servers.cache = cache_link_create(base, &cache_options, &cache_hooks, NULL);
     if (servers.store == NULL || servers.cache == NULL) {

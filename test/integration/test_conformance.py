@@ -36,7 +36,7 @@ class Conformance(harness.Case):
         differences = "\n".join(difflib.unified_diff(real, fake, "servers", "fakes", lineterm="",
                                                      n=6))
         self.assertEqual("", differences, differences)
-        self.assertGreater(len(real), 300)
+        self.assertGreater(len(real), 500)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,11 @@ static void turn(void)
     world_run(world.now + MS);
 }
 
+static void wait_ms(int ms)
+{
+    world_run(world.now + ms * MS);
+}
+
 int conformance_run(const char *path)
 {
     static struct process process = {.name = "d0"};
@@ -34,7 +39,7 @@ int conformance_run(const char *path)
     process.cache_target = redis_address();
     world.running = &process;
     struct script_servers servers = {process_store_link(&store_hooks, &process),
-                                     process_cache_link(&cache_hooks, &process), turn};
+                                     process_cache_link(&cache_hooks, &process), turn, wait_ms};
     world.running = NULL;
     while (!store_link_is_up(servers.store) || !cache_link_is_up(servers.cache)) {
         turn();
