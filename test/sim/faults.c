@@ -16,6 +16,8 @@
 #include "schedules.h"
 #include "trace.h"
 
+#define REBUILD_ALONE 400000 /* of a million rebuilds: those with a lease of their own */
+
 struct fault_row {
     uint32_t share;       /* of seeds that have it, in percent */
     uint32_t least, most; /* the interval in milliseconds, or the chance */
@@ -42,7 +44,7 @@ static int any_node(void)
 
 static struct process *any_process(void)
 {
-    return daemons[sim_below((uint32_t)daemon_count)];
+    return daemons[sim_below((uint32_t)daemon_count + 1)];
 }
 
 static void evict(void)
@@ -173,7 +175,7 @@ static void timeline_accepted(void *object, uint64_t arg)
 static void failover_store(void)
 {
     db_failover();
-    for (int i = 0; i < daemon_count && sim_chance(700000); i++) {
+    for (int i = 0; i <= daemon_count && sim_chance(700000); i++) {
         if (daemons[i] != NULL) { /* they ran beside it */
             process_crash(daemons[i]);
         }
@@ -219,7 +221,9 @@ static void stop(void)
 static void rebuild(void)
 {
     struct process *process = any_process();
-    if (process != NULL && !process->stopping) {
+    if (sim_chance(REBUILD_ALONE)) {
+        rebuild_begin(NULL);
+    } else if (process != NULL && !process->stopping) {
         rebuild_begin(process);
     }
 }
@@ -363,7 +367,7 @@ void faults_end(void)
     schedules_end();
     redis_heal();
     db_heal();
-    for (int i = 0; i < daemon_count; i++) {
+    for (int i = 0; i <= daemon_count; i++) {
         if (daemons[i] != NULL) {
             daemons[i]->cache_slow_until = daemons[i]->cache_away_until = 0;
             daemons[i]->store_away_until = daemons[i]->store_far_until = 0;

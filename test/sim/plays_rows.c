@@ -4,6 +4,8 @@
 #include "rebuild.h"
 #include "stage.h"
 
+#define PAGE_LATE_US (200 * MS) /* a page of a rebuild, on its way back */
+
 /* --- a fill that is older than its era (T7 b, T9) ---------------------------------------------*/
 
 static void fill_changes(void *object, uint64_t number)
@@ -91,6 +93,10 @@ static void rebuild_grows_old(void *object, uint64_t number)
         stage_after(sim_between(30 * MS, 100 * MS), rebuild_evicts);
     }
     stage_post(stage.helper, MUTATION_CREDIT, 1);
+    for (int i = 1; i <= 6; i++) {
+        stage_after(PAGE_LATE_US + i * 20 * MS, stage_read_at_victim);
+    }
+    stage_after(PAGE_LATE_US + 200 * MS, stage_curtain);
 }
 
 static void rebuild_reads(void *object, uint64_t number)
@@ -99,16 +105,13 @@ static void rebuild_reads(void *object, uint64_t number)
     if (stage_is_over(number) || daemons[stage.victim] == NULL) {
         return;
     }
-    int64_t late = sim_between(150 * MS, 300 * MS);
-    struct delay *page = stage_delay(stage.victim, STATEMENT_PAGE, LEG_BACK, late, late);
+    bool alone = sim_chance(300000);
+    struct delay *page = stage_delay(alone ? daemon_count : stage.victim, STATEMENT_PAGE, LEG_BACK,
+                                     PAGE_LATE_US, PAGE_LATE_US);
     page->then = rebuild_grows_old;
     page->then_us = 10 * MS;
     stage_evict();
-    rebuild_begin(daemons[stage.victim]);
-    for (int i = 1; i <= 6; i++) {
-        stage_after(late + i * 20 * MS, stage_read_at_victim);
-    }
-    stage_after(late + 200 * MS, stage_curtain);
+    rebuild_begin(alone ? NULL : daemons[stage.victim]);
 }
 
 void play_rebuild(void)

@@ -7,7 +7,6 @@
 
 #include "base/attributes.h"
 #include "base/clock.h"
-#include "base/metrics.h"
 #include "clients.h"
 #include "fake_links.h"
 #include "rebuild.h"
@@ -22,7 +21,7 @@ struct deferred {
     uint64_t arg;
 };
 
-struct process *daemons[DAEMONS_MAX];
+struct process *daemons[DAEMONS_MAX + 1];
 int daemon_count;
 static uint64_t processes_started;
 
@@ -127,7 +126,7 @@ static void process_free(struct process *process);
 static void start_again(void *object, uint64_t arg)
 {
     (void)object;
-    if (daemons[arg] == NULL) {
+    if (daemons[arg] == NULL && (int)arg < daemon_count) { /* a job is not started again */
         process_start((int)arg);
     }
 }
@@ -167,23 +166,11 @@ static void wake_control(void *ctx)
     }
 }
 
-static void fences_due(void *object, uint64_t arg)
-{
-    struct worker *worker = object;
-    (void)arg;
-    worker->fences_due = false;
-    engine_fences_done(worker->engine);
-}
-
 static void wake_workers(void *ctx)
 {
     struct process *process = ctx;
     for (int i = 0; i < process->worker_count; i++) {
-        struct worker *worker = &process->workers[i];
-        if (!worker->fences_due) {
-            worker->fences_due = true;
-            world_after(sim_delay(10), process, fences_due, worker, 0);
-        }
+        worker_wake(&process->workers[i]);
     }
 }
 
@@ -191,6 +178,9 @@ static void control_store_changed(void *ctx, struct store_link *link)
 {
     struct process *process = ctx;
     (void)link;
+    if (process->trust != NULL && process_is_job(process)) {
+        trust_view_report_cache(process->view, 0, cache_link_identity(process->cache));
+    }
     if (process->trust != NULL) {
         trust_links_changed(process->trust);
     }
@@ -273,75 +263,7 @@ void process_notify_posting(struct process *process)
     world_after(sim_delay(100), process, posting_notified, process, 0);
 }
 
-/* --- a worker ---------------------------------------------------------------------------------*/
-
-static void flush_due(void *object, uint64_t arg)
-{
-    struct worker *worker = object;
-    (void)arg;
-    worker->flush_due = false;
-    engine_flush(worker->engine);
-}
-
-static void need_flush(void *ctx)
-{
-    struct worker *worker = ctx;
-    if (!worker->flush_due) {
-        worker->flush_due = true;
-        world_after((int64_t)sim_below(30), worker->process, flush_due, worker, 0);
-    }
-}
-
-static void engine_due(void *object, uint64_t arg)
-{
-    struct worker *worker = object;
-    if (arg == worker->timer) {
-        engine_tick(worker->engine);
-    }
-}
-
-static void engine_need_timer(void *ctx, int64_t at_us)
-{
-    struct worker *worker = ctx;
-    world_at(process_world_time(worker->process, at_us), worker->process, engine_due, worker,
-             ++worker->timer);
-}
-
-static void worker_links_changed(struct worker *worker)
-{
-    if (worker->process->dead || worker->engine == NULL || worker->cache == NULL) {
-        return;
-    }
-    trust_view_report_cache(worker->process->view, worker->index,
-                            cache_link_identity(worker->cache));
-    engine_links_changed(worker->engine);
-}
-
-static void worker_store_up(void *ctx, struct store_link *link)
-{
-    (void)link;
-    worker_links_changed(ctx);
-}
-
-static void worker_store_down(void *ctx, struct store_link *link, const char *why)
-{
-    (void)link;
-    (void)why;
-    worker_links_changed(ctx);
-}
-
-static void worker_cache_up(void *ctx, struct cache_link *link)
-{
-    (void)link;
-    worker_links_changed(ctx);
-}
-
-static void worker_cache_down(void *ctx, struct cache_link *link, const char *why)
-{
-    (void)link;
-    (void)why;
-    worker_links_changed(ctx);
-}
+/* --- links ------------------------------------------------------------------------------------*/
 
 struct store_link *process_store_link(const struct store_hooks *hooks, void *ctx)
 {
@@ -358,46 +280,12 @@ struct cache_link *process_cache_link(const struct cache_hooks *hooks, void *ctx
     return cache_link_create(NULL, &options, hooks, ctx);
 }
 
-static void worker_start(struct process *process, int index)
-{
-    static const struct engine_hooks engine_hooks = {need_flush, engine_need_timer};
-    static const struct store_hooks store_hooks = {worker_store_up, worker_store_down, NULL};
-    static const struct cache_hooks cache_hooks = {worker_cache_up, worker_cache_down};
-    struct worker *worker = &process->workers[index];
-    const struct engine_options options = {
-        .worker = index,
-        .batch_max = (int)sim_between(1, SIM_ENTRIES_MAX / 2),
-        .queue_max = 64,
-        .read_queue_max = 256,
-        .grace_us = 250 * MS,
-    };
-    worker->process = process;
-    worker->index = index;
-    worker->metrics = metrics_create();
-    worker->engine = engine_create(&options, process->view, worker->metrics, &engine_hooks, worker);
-    worker->reader_count = 1 + sim_below(2);
-    worker->writer = process_store_link(&store_hooks, worker);
-    worker->detour = process_store_link(&store_hooks, worker);
-    for (size_t i = 0; i < worker->reader_count; i++) {
-        worker->readers[i] = process_store_link(&store_hooks, worker);
-    }
-    worker->cache = process_cache_link(&cache_hooks, worker);
-    engine_attach(worker->engine, worker->writer, worker->detour, worker->readers,
-                  worker->reader_count, worker->cache);
-}
-
 /* --- life -------------------------------------------------------------------------------------*/
 
-void process_start(int slot)
+/* A process without anything in it, which runs. */
+static struct process *new_process(int slot)
 {
-    static const struct trust_view_hooks view_hooks = {wake_control, wake_workers};
-    static const struct trust_hooks trust_hooks = {trust_need_timer, trust_stopped};
-    static const struct store_hooks store_hooks = {control_store_changed, control_store_down, NULL};
-    static const struct cache_hooks cache_hooks = {control_cache_up, control_cache_down};
-    static const struct store_hooks tail_store_hooks = {tail_store_up, tail_store_down, NULL};
-    static const struct tail_hooks tail_hooks = {tail_need_timer};
     struct process *process = world_memory(sizeof *process);
-    struct process *before = world.running;
     daemons[slot] = process;
     process->slot = slot;
     process->deferred_end = &process->deferred;
@@ -407,24 +295,43 @@ void process_start(int slot)
     if (world.storm && world.lease_trouble && sim_chance(400000)) {
         process->store_far_until = world.now + sim_between(100 * MS, SECOND);
     }
-    snprintf(process->name, sizeof process->name, "d%d.%llu", slot,
-             (unsigned long long)++processes_started);
+    snprintf(process->name, sizeof process->name, "%c%d.%llu", slot == daemon_count ? 'j' : 'd',
+             slot, (unsigned long long)++processes_started);
     world.running = process;
-    process->worker_count = (int)sim_between(1, WORKERS_MAX);
-    process->view = trust_view_create(process->worker_count, &view_hooks, process);
-    for (int i = 0; i < process->worker_count; i++) {
-        worker_start(process, i);
-    }
+    return process;
+}
+
+static void start_trust(struct process *process)
+{
+    static const struct trust_hooks trust_hooks = {trust_need_timer, trust_stopped};
+    static const struct store_hooks store_hooks = {control_store_changed, control_store_down, NULL};
+    static const struct cache_hooks cache_hooks = {control_cache_up, control_cache_down};
     process->store = process_store_link(&store_hooks, process);
     process->cache = process_cache_link(&cache_hooks, process);
     const struct trust_options options = {
         .daemon = process->name,
         .incarnation = process->name,
         .lease_us = LEASE_US,
-        .stand_aside = world.aside,
+        .stand_aside = world.aside && !process_is_job(process),
     };
     process->trust = trust_create(&options, process->view, process->store, process->cache,
                                   &trust_hooks, process);
+}
+
+static const struct trust_view_hooks view_hooks = {wake_control, wake_workers};
+
+void process_start(int slot)
+{
+    static const struct store_hooks tail_store_hooks = {tail_store_up, tail_store_down, NULL};
+    static const struct tail_hooks tail_hooks = {tail_need_timer};
+    struct process *before = world.running;
+    struct process *process = new_process(slot);
+    process->worker_count = (int)sim_between(1, WORKERS_MAX);
+    process->view = trust_view_create(process->worker_count, &view_hooks, process);
+    for (int i = 0; i < process->worker_count; i++) {
+        worker_start(process, i);
+    }
+    start_trust(process);
     process->tail_store = process_store_link(&tail_store_hooks, process);
     process->tail =
         tail_create(process->view, process->tail_store, process->cache, &tail_hooks, process);
@@ -432,29 +339,40 @@ void process_start(int slot)
     world.running = before;
 }
 
+struct process *process_start_job(void)
+{
+    struct process *before = world.running;
+    struct process *process = new_process(daemon_count);
+    process->view = trust_view_create(1, &view_hooks, process);
+    start_trust(process);
+    process->ahead_us = 0;
+    world.running = before;
+    return process;
+}
+
+bool process_is_job(const struct process *process)
+{
+    return process->slot == daemon_count;
+}
+
 static void process_free(struct process *process)
 {
     struct process *before = world.running;
     world.running = process;
-    rebuild_lost_daemon(process);
     for (int i = 0; i < process->worker_count; i++) {
-        struct worker *worker = &process->workers[i];
-        engine_detach(worker->engine);
-        cache_link_free(worker->cache);
-        store_link_free(worker->writer);
-        store_link_free(worker->detour);
-        for (size_t k = 0; k < worker->reader_count; k++) {
-            store_link_free(worker->readers[k]);
-        }
-        engine_free(worker->engine);
-        free(worker->metrics);
+        worker_free(&process->workers[i]);
     }
-    tail_detach(process->tail);
-    store_link_free(process->tail_store);
+    if (process->tail != NULL) {
+        tail_detach(process->tail);
+        store_link_free(process->tail_store);
+    }
     cache_link_free(process->cache);
+    rebuild_lost_daemon(process);
     store_link_free(process->store);
     trust_free(process->trust);
-    tail_free(process->tail);
+    if (process->tail != NULL) {
+        tail_free(process->tail);
+    }
     trust_view_free(process->view);
     process->ahead_us = 0;
     process->dead = true;
@@ -488,7 +406,7 @@ void process_stop(struct process *process)
 void processes_end(void)
 {
     processes_started = 0;
-    for (int i = 0; i < daemon_count; i++) {
+    for (int i = 0; i <= daemon_count; i++) {
         if (daemons[i] != NULL) {
             daemons[i]->dead = true;
             process_free(daemons[i]);

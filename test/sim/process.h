@@ -53,17 +53,27 @@ struct process {
     int worker_count;
 };
 
-/* Those that run now, by slot; NULL: none. */
-extern struct process *daemons[DAEMONS_MAX];
+/* Those that run now, by slot; NULL: none. In the slot after the daemons' there may be a job, a
+ * process without workers or a tail. */
+extern struct process *daemons[DAEMONS_MAX + 1];
 extern int daemon_count;
 
 void process_start(int slot);
+/* A job with a lease of its own; there is none yet. It is told of eras, and not started again. */
+struct process *process_start_job(void);
+bool process_is_job(const struct process *process);
 /* At once and without a word: clients see their connections break. */
 void process_crash(struct process *process);
 /* A graceful end; another run takes the slot when it is over. */
 void process_stop(struct process *process);
 void process_pause(struct process *process, int64_t for_us);
 void processes_end(void);
+
+/* worker.c */
+void worker_start(struct process *process, int index);
+void worker_free(struct worker *worker);
+/* The fences that it waits for may be there. */
+void worker_wake(struct worker *worker);
 
 /* An event of this process. */
 void process_run(struct process *process, event_fn *run, void *object, uint64_t arg);

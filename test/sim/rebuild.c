@@ -13,6 +13,8 @@
 #include "ops/warming.h"
 #include "trace.h"
 
+#define PATIENCE_US (3 * SECOND)
+
 static struct {
     struct process *process; /* NULL: none runs */
     uint64_t number;
@@ -22,6 +24,8 @@ static struct {
     struct rebuild rebuild;
     struct warm_options warm_options;
     struct warming warming;
+    bool walks; /* one that is alone awaits its trust first, */
+    int64_t patience_ends;
     bool over;
 } self;
 
@@ -116,14 +120,38 @@ bool warming_take_recent(struct warming *warming, struct chunk *chunk, size_t mo
 
 /* --- turns ------------------------------------------------------------------------------------*/
 
+/* A job's cache link is its trust's as well, and goes with the process. */
 static void end(void)
 {
     self.over = true;
-    cache_link_free(self.job.cache);
+    if (!process_is_job(self.process)) {
+        cache_link_free(self.job.cache);
+    }
     store_link_free(self.job.reader);
     store_link_free(self.job.store);
     rebuild_slots_free(&self.rebuild);
     self.process = NULL;
+}
+
+static void finish(void)
+{
+    struct process *process = self.process;
+    trace_note(-1, process->name, "rebuild over: accounts, written", self.result.accounts,
+               self.result.written);
+    end();
+    if (process_is_job(process)) {
+        process_stop(process);
+    }
+}
+
+static bool may_walk(void)
+{
+    struct trust_era era;
+    if (!self.walks && job_trusts(&self.job, &era)) {
+        self.walks = true;
+        rebuild_walk_begin(&self.rebuild);
+    }
+    return self.walks;
 }
 
 static void turn(void *object, uint64_t number)
@@ -133,10 +161,10 @@ static void turn(void *object, uint64_t number)
         return;
     }
     pump_reads(&self.job);
-    if (rebuild_walk_turn(&self.rebuild) && rebuild_walk_is_idle(&self.rebuild)) {
-        trace_note(-1, self.process->name, "rebuild over: accounts, written", self.result.accounts,
-                   self.result.written);
-        end();
+    bool walks = may_walk();
+    if (walks ? rebuild_walk_turn(&self.rebuild) && rebuild_walk_is_idle(&self.rebuild)
+              : world.now > self.patience_ends) {
+        finish();
         return;
     }
     world_after(sim_between(50, 2 * MS), self.process, turn, NULL, self.number);
@@ -163,9 +191,11 @@ void rebuild_begin(struct process *process)
 {
     static const struct store_hooks store_hooks = {.up = NULL};
     static const struct cache_hooks cache_hooks = {.up = NULL};
-    if (self.process != NULL) {
+    bool alone = process == NULL;
+    if (self.process != NULL || (alone && daemons[daemon_count] != NULL)) {
         return;
     }
+    process = alone ? process_start_job() : process;
     struct process *before = world.running;
     world.running = process;
     self.process = process;
@@ -173,26 +203,31 @@ void rebuild_begin(struct process *process)
     self.over = false;
     self.result = (struct rebuild_result){.era = 0};
     self.options = (struct rebuild_options){.rate = sim_chance(300000) ? 200 : 0};
-    self.job = (struct job){.view = process->view, .patience_us = 3 * SECOND};
+    self.job = (struct job){.view = process->view, .patience_us = PATIENCE_US};
     list_init(&self.job.reads);
     self.job.store = process_store_link(&store_hooks, process);
     self.job.reader = process_store_link(&store_hooks, process);
-    self.job.cache = process_cache_link(&cache_hooks, process);
+    self.job.cache = alone ? process->cache : process_cache_link(&cache_hooks, process);
     self.rebuild = (struct rebuild){.job = &self.job,
                                     .options = &self.options,
                                     .result = &self.result,
                                     .rate = self.options.rate};
     struct trust_era era = {.id = 0};
-    bool warms = trust_view_check(process->view, &era, process_clock(process));
+    bool warms = !alone && trust_view_check(process->view, &era, process_clock(process));
     if (warms && sim_chance(500000)) {
         choose_warming(era.id);
     }
     rebuild_slots_create(&self.rebuild);
-    rebuild_walk_begin(&self.rebuild);
+    self.walks = !alone;
+    self.patience_ends = world.now + PATIENCE_US;
+    if (self.walks) {
+        rebuild_walk_begin(&self.rebuild);
+    }
     world_after(sim_between(50, 2 * MS), process, turn, NULL, self.number);
     process->ahead_us = 0;
     world.running = before;
-    trace_note(-1, process->name, "rebuild begins: warming", self.rebuild.warming != NULL, 0);
+    trace_note(-1, process->name, "rebuild begins: warming, alone", self.rebuild.warming != NULL,
+               alone);
 }
 
 void rebuild_lost_daemon(const struct process *process)

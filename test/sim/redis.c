@@ -340,7 +340,7 @@ static void old_master_ends(void *object, uint64_t arg)
         redis_nodes[arg].up = false;
         trace_note(-1, redis_nodes[arg].identity.run_id, "old master gone: node", arg, 0);
         cache_links_cut(NULL, (int)arg);
-        for (int i = 0; i < daemon_count; i++) {
+        for (int i = 0; i <= daemon_count; i++) {
             if (daemons[i] != NULL) {
                 daemons[i]->cache_target = address;
             }
@@ -361,7 +361,7 @@ void redis_split(void)
     redis->hangs_until = 0;
     new_process(redis);
     trace_note(-1, redis->identity.run_id, "second master: node", (uint64_t)second, 0);
-    for (int i = 0; i < daemon_count; i++) {
+    for (int i = 0; i <= daemon_count; i++) {
         if (daemons[i] != NULL && sim_chance(500000)) {
             daemons[i]->cache_target = second;
             if (sim_chance(700000)) {

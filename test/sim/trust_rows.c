@@ -45,7 +45,7 @@ static void notify_era(void)
 {
     static const char *const words[] = {"era open", "era closing", "era drained"};
     trace_note(-1, "store", words[rows.era.era.state], rows.era.era.id, 0);
-    for (int i = 0; i < daemon_count; i++) {
+    for (int i = 0; i <= daemon_count; i++) {
         if (daemons[i] != NULL && !schedule_is_deaf(i) && !fault_strikes(FAULT_NOTIFY_LOST)) {
             process_notify_era(daemons[i]);
         }
