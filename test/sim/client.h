@@ -1,5 +1,6 @@
 /*
- * What clients.c asks, and client_answers.c hears. A client has one request open at a time.
+ * What clients.c asks, and client_answers.c hears. A client has one request open at a time;
+ * its reads may arrive in two packets.
  */
 #ifndef BALLAST_SIM_CLIENT_H
 #define BALLAST_SIM_CLIENT_H
@@ -22,7 +23,7 @@ struct request {
     struct read_item reads[READS_MAX];
     uint64_t least[READS_MAX]; /* floors at the start */
     bool answered[READS_MAX];
-    int read_count;
+    int read_count, second_packet; /* from that read on; read_count: there is none */
     struct query_item query;
     uint64_t query_version;
     struct account_state history[8];

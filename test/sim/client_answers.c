@@ -22,6 +22,23 @@ static void check_time(const struct request *request)
     }
 }
 
+/* What a connection shows of one account never goes back, in the order of its requests. */
+static void check_order(const struct request *request)
+{
+    for (int later = 1; later < request->read_count; later++) {
+        const struct read_item *second = &request->reads[later];
+        for (int i = 0; i < later; i++) {
+            const struct read_item *first = &request->reads[i];
+            if (account_id_equal(&first->id, &second->id) && first->answer == READ_CURRENT &&
+                second->answer == READ_CURRENT && first->state.version > second->state.version) {
+                checker_fail(account_of(&first->id),
+                             "%s: version %" PRIu64 " was shown behind version %" PRIu64,
+                             request->process->name, second->state.version, first->state.version);
+            }
+        }
+    }
+}
+
 static void read_answered(struct client *client, int index)
 {
     struct request *request = &client->request;
@@ -48,6 +65,7 @@ static void read_answered(struct client *client, int index)
         break;
     }
     if (--request->open == 0) {
+        check_order(request);
         client_request_over(client);
     }
 }

@@ -16,6 +16,7 @@
 #include "words.h"
 
 #define CLIENTS_MAX 48
+#define PACKET_GAP_US 300
 #define PROBE_DEADLINE (2 * SECOND)
 
 static struct client clients[CLIENTS_MAX];
@@ -72,6 +73,26 @@ void client_ask_store(struct client *client)
     submit_mutation(client);
 }
 
+static void submit_reads(struct client *client, int from, int to)
+{
+    struct request *request = &client->request;
+    for (int i = from; i < to; i++) {
+        struct read_item *item = &request->reads[i];
+        item->deadline_us = request->deadline_clock;
+        request->least[i] = checker_floor(account_of(&item->id));
+        engine_read(engine_of(client), item);
+    }
+}
+
+static void submit_second_packet(void *object, uint64_t arg)
+{
+    struct client *client = object;
+    struct request *request = &client->request;
+    if (arg == request->number && !request->process->dead) {
+        submit_reads(client, request->second_packet, request->read_count);
+    }
+}
+
 static void submit(void *object, uint64_t arg)
 {
     struct client *client = object;
@@ -86,9 +107,10 @@ static void submit(void *object, uint64_t arg)
     switch (request->kind) {
     case REQUEST_READ:
     case REQUEST_CANSPEND:
-        for (int i = 0; i < request->read_count; i++) {
-            request->reads[i].deadline_us = deadline;
-            engine_read(engine, &request->reads[i]);
+        submit_reads(client, 0, request->second_packet);
+        if (request->second_packet < request->read_count) {
+            world_after(sim_delay(PACKET_GAP_US), request->process, submit_second_packet, client,
+                        arg);
         }
         break;
     case REQUEST_MUTATION:
@@ -113,6 +135,7 @@ static void want_read(struct client *client, int index, int account, bool fresh)
     item->max_age_ms = -1;
     item->done = client_read_done;
     item->owner = client;
+    item->stream = (uint64_t)client->index;
     request->answered[index] = false;
     request->least[index] = checker_floor(account);
 }
@@ -124,6 +147,8 @@ static void choose_reads(struct client *client)
     request->kind = REQUEST_READ;
     request->read_count = (int)sim_between(1, READS_MAX);
     request->open = request->read_count;
+    request->second_packet =
+        sim_chance(500000) ? (int)sim_between(1, request->read_count) : request->read_count;
     for (int i = 0; i < request->read_count; i++) {
         struct read_item *item = &request->reads[i];
         want_read(client, i, any_account(), fresh);
@@ -176,7 +201,7 @@ static void choose_canspend(struct client *client)
     request->wrong_words = false;
     want_mutation(client);
     request->kind = REQUEST_CANSPEND;
-    request->read_count = 1;
+    request->read_count = request->second_packet = 1;
 }
 
 static void choose_query(struct client *client)
@@ -329,6 +354,7 @@ void clients_ask_read(int daemon, int account)
     if (client != NULL) {
         client->request.kind = REQUEST_READ;
         client->request.open = client->request.read_count = 1;
+        client->request.second_packet = 1;
         want_read(client, 0, account, false);
         send_to(client, daemons[daemon]);
     }
