@@ -11,6 +11,7 @@
 /* clang-format off */
 #define MUTANT_ROWS(X)                                                                             \
     X(ALLOWSTALE,  "inv 6", "CANSPEND allows by a value that is marked as stale")                  \
+    X(DENYCACHE,   "inv 6", "CANSPEND denies by a value of the cache")                             \
     X(DOUBTNO,     "inv 2", "a commit in doubt is answered UNAVAILABLE")                           \
     X(DUP,         "T7",    "a duplicate is acknowledged without its publish")                     \
     X(EARLYCHK,    "T6",    "the lease is checked with a time from before the request")            \

@@ -193,6 +193,21 @@ static void told(struct client *client, uint64_t what)
     }
 }
 
+/* A CANSPEND that the read did not allow. */
+static void ask_store(struct client *client)
+{
+    struct request *request = &client->request;
+    if (!MUTANT(DENYCACHE) || request->reads[0].state.version == 0) {
+        client_ask_store(client);
+        return;
+    }
+    memset(&request->result, 0, sizeof request->result);
+    request->result.outcome = OUTCOME_INSUFFICIENT;
+    request->result.account =
+        (struct account_entry){.id = request->reads[0].id, .state = request->reads[0].state};
+    told(client, WHAT_MUTATION);
+}
+
 void client_read_done(struct read_item *item)
 {
     struct client *client = item->owner;
@@ -201,7 +216,7 @@ void client_read_done(struct read_item *item)
     if (request->kind == REQUEST_CANSPEND && (item->answer == READ_CURRENT || stale)) {
         item->answer = READ_CURRENT;
         if (!account_can_spend(&item->state, request->words.amount)) {
-            client_ask_store(client);
+            ask_store(client);
             return;
         }
     }
