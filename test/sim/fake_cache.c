@@ -8,63 +8,12 @@
 #include <string.h>
 
 #include "base/attributes.h"
-#include "cache/cache.h"
+#include "fake_cache.h"
 #include "fake_links.h"
-#include "redis.h"
 #include "trace.h"
 
-#define LINKS_MAX 4096 /* of one world, dead ones included */
-
-enum answer { ANSWER_READ, ANSWER_DONE, ANSWER_STAMP };
-
-struct command {
-    struct command *next; /* of its connection, oldest first; or free */
-    struct cache_link *link;
-    struct connection *connection;
-    int64_t deadline;
-    enum answer answer;
-    union {
-        cache_read_fn *read;
-        cache_done_fn *done;
-        cache_stamp_fn *stamp;
-    } call;
-    void *arg;
-    struct cache_lookup *const *lookups;
-    struct cache_fill_entry *wanted;
-    bool *written, *stand; /* of a rebuild's write */
-    bool abandoned;        /* the link has answered already */
-    bool over;             /* nothing is on its way any more */
-    uint64_t order;        /* on its connection */
-    struct redis_command redis;
-};
-
-/* Of a link, from its up to its down; a late command may outlive it. */
-struct connection {
-    int node;
-    int64_t arrives, answers; /* the last ones: order is kept */
-    uint64_t sent, taken;     /* commands */
-    bool closed;
-    int late; /* how many commands still take effect after the close */
-};
-
-struct cache_link {
-    struct process *process;
-    struct cache_hooks hooks;
-    void *ctx;
-    int64_t timeout_us, publish_timeout_us;
-    struct connection *connection; /* NULL: down */
-    uint64_t attempt;
-    struct cache_identity identity;
-    bool up;
-    struct command *first, **end;
-    struct command *refused, **refused_end; /* submitted while down */
-    bool watching;                          /* an event looks at deadlines */
-    bool freed;
-    uint64_t token_floor; /* tokens below it are of an earlier connection */
-};
-
-#define REBUILD_LATE 400000     /* of a million writes of a rebuild */
-#define REBUILD_UNMARKED 500000 /* of a million rebuilds: they go by rule T9 then */
+#define LINKS_MAX 4096      /* of one world, dead ones included */
+#define REBUILD_LATE 400000 /* of a million writes of a rebuild */
 
 static struct cache_link *links[LINKS_MAX];
 static int link_count;
@@ -368,7 +317,7 @@ static void refuse_due(void *object, uint64_t arg)
     answer_refused(object);
 }
 
-static void refuse(struct command *command)
+void command_refuse(struct command *command)
 {
     struct cache_link *link = command->link;
     command->over = true;
@@ -379,8 +328,8 @@ static void refuse(struct command *command)
     link->refused_end = &command->next;
 }
 
-static struct command *new_command(struct cache_link *link, enum redis_request request,
-                                   enum answer how, size_t count)
+struct command *command_new(struct cache_link *link, enum redis_request request, enum answer how,
+                            size_t count)
 {
     struct command *command = free_commands;
     assert(count <= SIM_ENTRIES_MAX);
@@ -400,12 +349,12 @@ static struct command *new_command(struct cache_link *link, enum redis_request r
     return command;
 }
 
-static void send_command(struct command *command, void *arg, int64_t timeout)
+void command_send(struct command *command, void *arg, int64_t timeout)
 {
     struct cache_link *link = command->link;
     command->arg = arg;
     if (!cache_link_is_up(link)) {
-        refuse(command);
+        command_refuse(command);
         return;
     }
     memcpy(command->redis.replid, link->identity.replid, sizeof command->redis.replid);
@@ -430,112 +379,7 @@ static void send_command(struct command *command, void *arg, int64_t timeout)
     world_at(connection->arrives, NULL, arrived, command, 0);
 }
 
-void cache_read(struct cache_link *link, struct cache_lookup *const *lookups, size_t count,
-                cache_read_fn *done, void *arg)
+uint64_t command_next_token(void)
 {
-    struct command *command = new_command(link, REDIS_READ, ANSWER_READ, count);
-    command->call.read = done;
-    command->lookups = lookups;
-    for (size_t i = 0; i < count; i++) {
-        command->redis.entries[i].account = account_of(lookups[i]->id);
-    }
-    send_command(command, arg, link->timeout_us);
-}
-
-void cache_publish(struct cache_link *link, const char *stamp, uint64_t era,
-                   const struct account_entry *entries, size_t count, cache_done_fn *done,
-                   void *arg)
-{
-    struct command *command = new_command(link, REDIS_WRITE, ANSWER_DONE, count);
-    command->call.done = done;
-    command->redis.era = era;
-    snprintf(command->redis.stamp, sizeof command->redis.stamp, "%s", stamp);
-    for (size_t i = 0; i < count; i++) {
-        command->redis.entries[i].account = account_of(&entries[i].id);
-        command->redis.entries[i].state = entries[i].state;
-    }
-    send_command(command, arg, link->publish_timeout_us);
-}
-
-void cache_token(struct cache_link *link, const char *stamp, uint64_t era,
-                 struct cache_fill_entry *entries, size_t count, uint64_t *token_id,
-                 cache_done_fn *done, void *arg)
-{
-    struct command *command = new_command(link, REDIS_TOKEN, ANSWER_DONE, count);
-    *token_id = ++tokens_given;
-    command->call.done = done;
-    command->wanted = entries;
-    command->redis.era = era;
-    command->redis.token = *token_id;
-    snprintf(command->redis.stamp, sizeof command->redis.stamp, "%s", stamp);
-    for (size_t i = 0; i < count; i++) {
-        command->redis.entries[i].account = account_of(&entries[i].entry.id);
-        command->redis.entries[i].force = entries[i].force;
-    }
-    send_command(command, arg, link->timeout_us);
-}
-
-void cache_fill(struct cache_link *link, const char *stamp, uint64_t era, uint64_t token_id,
-                const struct cache_fill_entry *entries, size_t count, cache_done_fn *done,
-                void *arg)
-{
-    struct command *command = new_command(link, REDIS_WRITE, ANSWER_DONE, count);
-    command->call.done = done;
-    command->redis.era = era;
-    command->redis.token = token_id;
-    snprintf(command->redis.stamp, sizeof command->redis.stamp, "%s", stamp);
-    for (size_t i = 0; i < count; i++) {
-        command->redis.entries[i].account = account_of(&entries[i].entry.id);
-        command->redis.entries[i].state = entries[i].entry.state;
-    }
-    if (token_id < link->token_floor) {
-        command->arg = arg;
-        refuse(command);
-        return;
-    }
-    send_command(command, arg, link->timeout_us);
-}
-
-void cache_stamp_read(struct cache_link *link, cache_stamp_fn *done, void *arg)
-{
-    struct command *command = new_command(link, REDIS_STAMP_READ, ANSWER_STAMP, 0);
-    command->call.stamp = done;
-    send_command(command, arg, link->timeout_us);
-}
-
-void cache_stamp_raise(struct cache_link *link, const char *stamp, cache_done_fn *done, void *arg)
-{
-    struct command *command = new_command(link, REDIS_STAMP_RAISE, ANSWER_DONE, 0);
-    command->call.done = done;
-    snprintf(command->redis.stamp, sizeof command->redis.stamp, "%s", stamp);
-    send_command(command, arg, link->timeout_us);
-}
-
-void cache_marks_begin(struct cache_link *link, const char *stamp,
-                       char nonce[CACHE_MARKS_NONCE_MAX], cache_done_fn *done, void *arg)
-{
-    struct command *command = new_command(link, REDIS_MARKS, ANSWER_DONE, 0);
-    command->call.done = done;
-    command->redis.token = sim_chance(REBUILD_UNMARKED) ? 0 : ++tokens_given;
-    snprintf(nonce, CACHE_MARKS_NONCE_MAX, "%llu", (unsigned long long)tokens_given);
-    snprintf(command->redis.stamp, sizeof command->redis.stamp, "%s", stamp);
-    send_command(command, arg, link->timeout_us);
-}
-
-void cache_rebuild(struct cache_link *link, const char *stamp, uint64_t era, const char *nonce,
-                   const struct account_entry *entries, size_t count, bool *written, bool *stand,
-                   cache_done_fn *done, void *arg)
-{
-    struct command *command = new_command(link, REDIS_REBUILD, ANSWER_DONE, count);
-    command->call.done = done;
-    command->written = written;
-    command->stand = stand;
-    command->redis.era = era;
-    command->redis.token = strtoull(nonce, NULL, 10);
-    snprintf(command->redis.stamp, sizeof command->redis.stamp, "%s", stamp);
-    for (size_t i = 0; i < count; i++) {
-        command->redis.entries[i].account = account_of(&entries[i].id);
-        command->redis.entries[i].state = entries[i].state;
-    }
-    send_command(command, arg, link->timeout_us);
+    return ++tokens_given;
 }
