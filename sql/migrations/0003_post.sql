@@ -57,7 +57,8 @@ $$;
 --   charge     account, amount, target = threshold (NULL: 0): begins an intent
 --   settle     target = charge, memo = 'succeeded', 'failed' or 'unknown'
 --   canspend   account, amount: changes nothing, and a denial is recorded; no key
---   expire     amount: posts the expiries of so many holds whose time is up, at most; no key
+--   expire     amount: posts the expiries of so many holds whose time is up, and of a thousand, at
+--              most; id: how many accounts they were looked for on; no key
 -- Result: see ballast.post_result; the rows of one operation stand together, by part. An
 -- operation that is refused or malformed changes nothing and disturbs no other. Announces
 -- nothing: its callers publish, or call ballast.announce().

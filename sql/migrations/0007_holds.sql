@@ -5,6 +5,11 @@
 -- a version and a row in account_event like any other change. Who posts it: whatever posts to the
 -- account and finds that it needs the money, in the same transaction (post_in_order()), and the
 -- kind `expire` of post_batch(), which daemons send from time to time.
+--
+-- One transaction posts the expiries of a thousand holds at most, however many are due. What is due
+-- beyond that counts as free for every rule (due_amounts()): nobody is refused, charged or suspended
+-- for it, and it is captured and released no more; only account.held, and with it the available
+-- that is shown, has it as held until its expiry is posted.
 
 SET LOCAL ROLE ballast_owner;
 
@@ -28,8 +33,8 @@ CREATE TABLE ballast.hold (
     CONSTRAINT hold_expiry CHECK (state <> 'expired' OR ended_at >= expires)
 ) WITH (fillfactor = 80);
 
--- The open ones: of an account, and by the time that is left to them.
-CREATE INDEX hold_account ON ballast.hold (account_id) WHERE state = 'held';
+-- The open ones, by the time that is left to them: of an account, and of all.
+CREATE INDEX hold_account ON ballast.hold (account_id, expires) WHERE state = 'held';
 CREATE INDEX hold_expires ON ballast.hold (expires) WHERE state = 'held';
 
 -- A hold begins as held, ends once, and stays as it ended.
@@ -88,35 +93,44 @@ EXCEPTION WHEN triggered_action_exception THEN
 END
 $$;
 
--- Posts the expiries that are due on these accounts; returns the accounts on which there were some.
--- The caller holds the locks of the accounts: holds change under them alone.
-CREATE FUNCTION ballast.expire_holds(p_accounts text[]) RETURNS text[]
+-- Posts the expiries of so many holds of these accounts at most, those first whose time was up first;
+-- returns the accounts on which there were some. p_now is a time of the clock after the caller took
+-- the locks of the accounts, under which alone holds change.
+CREATE FUNCTION ballast.expire_holds(p_accounts text[], p_most bigint, p_now timestamptz)
+RETURNS text[]
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    v_now CONSTANT timestamptz := clock_timestamp();
     v_changed text[];
 BEGIN
     PERFORM FROM ballast.hold AS h
-      WHERE h.account_id = ANY (p_accounts) AND h.state = 'held' AND h.expires <= v_now
+      WHERE h.account_id = ANY (p_accounts) AND h.state = 'held' AND h.expires <= p_now
       LIMIT 1;
     IF NOT FOUND THEN
         RETURN '{}';
     END IF;
-    WITH due AS (
+    WITH due AS MATERIALIZED (
+        SELECT x.hold
+          FROM unnest(p_accounts) AS n (account_id),
+               LATERAL (SELECT h.hold, h.expires FROM ballast.hold AS h
+                         WHERE h.account_id = n.account_id AND h.state = 'held'
+                           AND h.expires <= p_now
+                         ORDER BY h.expires LIMIT p_most) AS x
+         ORDER BY x.expires, x.hold LIMIT p_most
+    ), ended AS (
         UPDATE ballast.hold AS h
-           SET state = 'expired', ended_at = v_now
-         WHERE h.account_id = ANY (p_accounts) AND h.state = 'held' AND h.expires <= v_now
-        RETURNING h.hold, h.account_id, h.amount
-    ), step AS (
-        SELECT d.hold, d.account_id, row_number() OVER w AS nth,
-               sum(d.amount) OVER w AS freed
+           SET state = 'expired', ended_at = p_now
           FROM due AS d
-        WINDOW w AS (PARTITION BY d.account_id ORDER BY d.hold)
+         WHERE h.hold = ANY (ARRAY[d.hold])
+        RETURNING h.hold, h.account_id, h.amount, h.expires
+    ), step AS (
+        SELECT d.hold, d.account_id, row_number() OVER w AS nth, sum(d.amount) OVER w AS freed
+          FROM ended AS d
+        WINDOW w AS (PARTITION BY d.account_id ORDER BY d.expires, d.hold)
     ), changed AS (
         UPDATE ballast.account AS a
            SET held = a.held - t.freed, version = a.version + t.count,
-               changed_at = greatest(v_now, a.changed_at)
+               changed_at = greatest(p_now, a.changed_at)
           FROM (SELECT s.account_id, count(*) AS count, max(s.freed)::bigint AS freed
                   FROM step AS s GROUP BY s.account_id) AS t
          WHERE a.account_id = ANY (ARRAY[t.account_id])
@@ -132,6 +146,16 @@ BEGIN
     SELECT array_agg(c.account_id) INTO v_changed FROM changed AS c;
     RETURN v_changed;
 END
+$$;
+
+-- What of each account's held stands for holds whose time was up by then; under their locks.
+CREATE FUNCTION ballast.due_amounts(p_accounts text[], p_now timestamptz) RETURNS bigint[]
+LANGUAGE sql STABLE
+AS $$
+    SELECT ARRAY(SELECT (SELECT coalesce(sum(h.amount), 0)::bigint FROM ballast.hold AS h
+                          WHERE h.account_id = p_accounts[n] AND h.state = 'held'
+                            AND h.expires <= p_now)
+                   FROM generate_subscripts(p_accounts, 1) AS n ORDER BY n)
 $$;
 
 GRANT SELECT ON ballast.hold TO ballast_daemon, ballast_auditor;

@@ -1,5 +1,5 @@
 -- What post_in_order() asks: where the money of a batch goes, what keys have done before, and the
--- rules for operations on one account, as functions of what was loaded under its lock.
+-- rules for operations, as functions of what was loaded under the locks of their accounts.
 --
 -- An objection is a text: the outcome's code, a space, and what the store saw; NULL: it may be done.
 
@@ -121,11 +121,11 @@ AS $$
      WHERE x.to_account = p_account AND x.to_version = p_version
 $$;
 
--- What is wrong with an operation that moves nothing. target: a charge's threshold; charge: the
--- intent that the account has open.
+-- What is wrong with an operation that moves nothing. due: what of held counts as free (due_amounts());
+-- target: a charge's threshold; charge: the intent that the account has open.
 CREATE FUNCTION ballast.objection(kind text, account text, version bigint, status text,
-                                balance bigint, held bigint, floor bigint, amount bigint,
-                                target bigint, charge bigint) RETURNS text
+                                balance bigint, held bigint, due bigint, floor bigint,
+                                amount bigint, target bigint, charge bigint) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $$
     SELECT CASE
@@ -139,20 +139,62 @@ AS $$
         WHEN status = 'closed' THEN format('CLOSED account %s is closed', account)
         WHEN kind IN ('hold', 'canspend') THEN CASE
             WHEN status = 'suspended' THEN format('SUSPENDED account %s is suspended', account)
-            WHEN balance::numeric - held - amount < floor
-                THEN format('INSUFFICIENT available %s, floor %s, asked %s', balance - held, floor,
-                            amount)
+            WHEN balance::numeric - (held - due) - amount < floor
+                THEN format('INSUFFICIENT available %s, floor %s, asked %s', balance - (held - due),
+                            floor, amount)
             WHEN kind = 'hold' AND held > 9223372036854775807 - amount
                 THEN format('OVERFLOW held %s of %s cannot take %s more', held, account, amount) END
         WHEN kind = 'charge' THEN CASE
             WHEN charge IS NOT NULL
                 THEN format('OPENCHARGE charge %s of %s is not settled', charge, account)
-            WHEN balance - held >= coalesce(target, 0)
-                THEN format('NOTDUE available %s, threshold %s', balance - held,
+            WHEN balance - (held - due) >= coalesce(target, 0)
+                THEN format('NOTDUE available %s, threshold %s', balance - (held - due),
                             coalesce(target, 0))
             WHEN balance > 9223372036854775807 - amount
                 THEN format('OVERFLOW balance %s of %s cannot take %s more', balance, account,
                             amount) END
+    END
+$$;
+
+-- What is wrong with a leg of a movement. What is of a system account is NULL; payer_held: less what of
+-- it counts as free (due_amounts()).
+CREATE FUNCTION ballast.leg_objection(
+    kind text, amount bigint, payer text, payer_version bigint, payer_asset text,
+    payer_status text, payer_balance bigint, payer_held bigint, payer_floor bigint, payee text,
+    payee_version bigint, payee_asset text, payee_status text, payee_balance bigint) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $$
+    SELECT CASE
+        WHEN payer_version = 0 THEN 'NOACCOUNT no account ' || payer
+        WHEN payee_version = 0 THEN 'NOACCOUNT no account ' || payee
+        WHEN payer_asset <> payee_asset
+            THEN format('ASSET %s holds %s, %s holds %s', payer, payer_asset, payee, payee_asset)
+        WHEN payer_status <> 'active'
+            THEN format('%s account %s is %s', upper(payer_status), payer, payer_status)
+        WHEN payee_status = 'closed' THEN format('CLOSED account %s is closed', payee)
+        WHEN kind <> 'capture' -- which was promised
+         AND payer_balance::numeric - payer_held - amount < payer_floor
+            THEN format('INSUFFICIENT available %s, floor %s, asked %s', payer_balance - payer_held,
+                        payer_floor, amount)
+        WHEN payee_balance > 9223372036854775807 - amount
+            THEN format('OVERFLOW balance %s of %s cannot take %s more', payee_balance, payee, amount)
+    END
+$$;
+
+-- What is wrong with a reverse of a transfer. kind: of that transfer, NULL where there is none; amount:
+-- what is asked, NULL for all; left_over: what is left of its first leg.
+CREATE FUNCTION ballast.reverse_objection(target bigint, kind text, has_legs boolean, amount bigint,
+                                          left_over bigint) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $$
+    SELECT CASE
+        WHEN kind IS NULL THEN 'NOTRANSFER no transfer ' || target
+        WHEN kind = 'reverse' THEN 'ERR a reverse cannot be reversed'
+        WHEN has_legs AND amount IS NOT NULL
+            THEN 'ERR a transfer of several legs is reversed only as a whole'
+        WHEN left_over = 0 THEN 'ERR nothing is left of the transfer to reverse'
+        WHEN amount > left_over
+            THEN format('ERR more than the transfer moved: %s left to reverse', left_over)
     END
 $$;
 
@@ -194,8 +236,9 @@ $$;
 
 -- The holds and charges that operations are about, under the locks of their accounts: one row an
 -- operation. at: the first operation that is about the same one, NULL where it is about none;
--- version: that of the account when the charge was settled.
-CREATE FUNCTION ballast.targets(p_kind text[], p_target bigint[])
+-- version: that of the account when the charge was settled. A hold whose time was up by p_now has
+-- expired, also where that is to be posted yet.
+CREATE FUNCTION ballast.targets(p_kind text[], p_target bigint[], p_now timestamptz)
 RETURNS TABLE (at integer, state text, amount bigint, version bigint)
 LANGUAGE sql STABLE
 AS $$
@@ -205,7 +248,9 @@ AS $$
                                                        p_target[n] ORDER BY n) END,
            b.state, b.amount, b.version
       FROM generate_subscripts(p_kind, 1) AS n
-      LEFT JOIN LATERAL (SELECT h.state, h.amount, NULL::bigint AS version
+      LEFT JOIN LATERAL (SELECT CASE WHEN h.state = 'held' AND h.expires <= p_now THEN 'expired'
+                                     ELSE h.state END AS state,
+                                h.amount, NULL::bigint AS version
                            FROM ballast.hold AS h
                           WHERE p_kind[n] IN ('capture', 'release') AND h.hold = p_target[n]
                          UNION ALL

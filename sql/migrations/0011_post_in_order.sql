@@ -21,6 +21,8 @@ SET enable_bitmapscan = off
 AS $$
 DECLARE
     int64_max CONSTANT bigint := 9223372036854775807;
+    -- Holds that one transaction ends: some 60 ms, in which its accounts are locked.
+    holds_max CONSTANT bigint := 1000;
     l_op integer[]; l_row integer[]; l_payer text[]; l_payee text[]; l_amount bigint[];
     l_target_leg smallint[]; l_target_kind text[]; l_left bigint[]; l_left_at integer[];
     l_error text[]; l_words text[]; l_from integer[]; l_to integer[]; l_at timestamptz[];
@@ -41,10 +43,12 @@ DECLARE
     a_id text[]; a_asset text[]; a_balance bigint[]; a_held bigint[]; a_floor bigint[];
     a_status text[]; a_version bigint[]; a_loaded_version bigint[]; a_changed_at timestamptz[];
     a_opening_floor bigint[]; a_tid tid[]; a_charge bigint[];
+    a_due bigint[];
     t_at integer[]; t_state text[]; t_amount bigint[]; t_version bigint[];
     v_taken text[]; v_born text[] := '{}'; v_known record; v_now timestamptz; v_written bigint;
-    v_due text[] := '{}'; v_freed text[]; v_expired text[] := '{}'; v_left bigint[];
-    v_outcome text; v_detail text; v_amount bigint; v_at timestamptz; v_version bigint;
+    v_due text[] := '{}'; v_expired text[] := '{}'; v_left bigint[];
+    v_outcome text; v_detail text; v_amount bigint; v_free bigint; v_at timestamptz;
+    v_version bigint;
     v_changes boolean; v_decisions ballast.decided[] := '{}';
     v_opens boolean; v_reverses boolean; v_targets boolean; v_charges boolean; v_holds boolean;
     v_expires bigint; v_events boolean := false; v_rekey boolean := false;
@@ -64,7 +68,8 @@ BEGIN
            bool_or(p_kind[x.i] IN ('capture', 'release', 'settle')),
            bool_or(p_kind[x.i] IN ('charge', 'settle', 'close')),
            bool_or(p_kind[x.i] IN ('hold', 'capture', 'release')),
-           max(p_amount[x.i]) FILTER (WHERE p_kind[x.i] = 'expire')
+           max(least(p_amount[x.i], holds_max)) FILTER (WHERE p_kind[x.i] = 'expire'
+                                                          AND p_amount[x.i] > 0)
       INTO l_op, l_row, l_payer, l_payee, l_amount, l_target_leg, l_target_kind, l_left, l_error,
            l_words, v_opens, v_reverses, v_targets, v_charges, v_holds, v_expires
       FROM ballast.legs(p_kind, p_account, p_peer, p_amount, p_target) AS x;
@@ -154,8 +159,8 @@ BEGIN
               LEFT JOIN generate_subscripts(a_id, 1) AS y (s) ON a_id[y.s] = l_payer[n]
               LEFT JOIN generate_subscripts(a_id, 1) AS z (s) ON a_id[z.s] = l_payee[n]
              ORDER BY n) AS x;
-    -- Once more where that shows holds whose time is up: they are posted first.
-    LOOP
+    -- Once more where that shows holds whose time is up: they are posted first, a_due is the rest.
+    FOR pass IN 1 .. 2 LOOP
         SELECT array_agg(x.asset), array_agg(x.balance), array_agg(x.held), array_agg(x.floor),
                array_agg(x.status), array_agg(coalesce(x.version, 0)),
                array_agg(coalesce(x.changed_at, '-infinity')), array_agg(x.tid)
@@ -168,11 +173,13 @@ BEGIN
                                       WHERE a.account_id = a_id[n]
                                         FOR NO KEY UPDATE) AS g ON true
                  ORDER BY n) AS x;
-        EXIT WHEN NOT coalesce(0 < ANY (a_held), false);
-        v_freed := ballast.expire_holds(
-            ARRAY(SELECT a_id[n] FROM generate_subscripts(a_id, 1) AS n WHERE a_held[n] > 0));
-        EXIT WHEN cardinality(v_freed) = 0;
-        v_expired := v_expired || v_freed;
+        v_now := coalesce(v_now, clock_timestamp());
+        EXIT WHEN pass = 2 OR NOT coalesce(0 < ANY (a_held), false);
+        v_expired := ballast.expire_holds(
+            ARRAY(SELECT a_id[n] FROM generate_subscripts(a_id, 1) AS n WHERE a_held[n] > 0),
+            coalesce(v_expires, holds_max), v_now);
+        EXIT WHEN cardinality(v_expired) = 0;
+        a_due := ballast.due_amounts(a_id, v_now);
     END LOOP;
     IF v_opens THEN
         SELECT array_agg(x.version), array_agg(x.floor) INTO a_version, a_opening_floor
@@ -184,11 +191,11 @@ BEGIN
                  ORDER BY n) AS x;
     END IF;
     a_loaded_version := a_version;
-    v_now := clock_timestamp();
     IF v_targets THEN
         SELECT array_agg(x.at), array_agg(x.state), array_agg(x.amount), array_agg(x.version)
           INTO t_at, t_state, t_amount, t_version
-          FROM ballast.targets(o_kind, ARRAY(SELECT p_target[r] FROM unnest(o_row) AS r)) AS x;
+          FROM ballast.targets(o_kind, ARRAY(SELECT p_target[r] FROM unnest(o_row) AS r),
+                               v_now) AS x;
     END IF;
     IF v_charges THEN
         a_charge := ballast.open_charges(a_id);
@@ -252,13 +259,15 @@ BEGIN
                                 'settle') THEN
             -- One account, and nothing moves.
             v_amount := p_amount[o_row[o]];
+            v_free := coalesce(a_due[s], 0);
             v_changes := false;
             v_detail := coalesce(v_detail, ballast.objection(
-                o_kind[o], a_id[s], a_version[s], a_status[s], a_balance[s], a_held[s], a_floor[s],
-                v_amount, p_target[o_row[o]], a_charge[s]));
+                o_kind[o], a_id[s], a_version[s], a_status[s], a_balance[s], a_held[s], v_free,
+                a_floor[s], v_amount, p_target[o_row[o]], a_charge[s]));
             IF v_detail IS NULL THEN
-                v_changes := ballast.changes(o_kind[o], a_status[s], a_balance[s], a_held[s],
-                                             a_floor[s], v_amount, p_memo[o_row[o]]);
+                v_changes := ballast.changes(o_kind[o], a_status[s], a_balance[s],
+                                             a_held[s] - v_free, a_floor[s], v_amount,
+                                             p_memo[o_row[o]]);
                 -- 1 the fuse of charges, 2 that of suspensions
                 u := CASE WHEN o_kind[o] = 'charge' THEN 1
                           WHEN o_kind[o] = 'suspend' AND v_changes THEN 2 END;
@@ -319,33 +328,18 @@ BEGIN
                 END CASE;
             END IF;
         ELSE
-            IF v_detail IS NOT NULL THEN
-                v_outcome := split_part(v_detail, ' ', 1);
-                v_detail := substr(v_detail, length(v_outcome) + 2);
-            ELSIF o_kind[o] = 'reverse' THEN
-                u := l_left_at[o_leg[o]];
-                IF l_target_kind[o_leg[o]] IS NULL THEN
-                    v_outcome := 'NOTRANSFER';
-                    v_detail := format('no transfer %s', p_target[o_row[o]]);
-                ELSIF l_target_kind[o_leg[o]] = 'reverse' THEN
-                    v_outcome := 'ERR';
-                    v_detail := 'a reverse cannot be reversed';
-                ELSIF o_multi[o] AND p_amount[o_row[o]] IS NOT NULL THEN
-                    v_outcome := 'ERR';
-                    v_detail := 'a transfer of several legs is reversed only as a whole';
-                ELSIF l_left[u] = 0 THEN
-                    v_outcome := 'ERR';
-                    v_detail := 'nothing is left of the transfer to reverse';
-                ELSIF p_amount[o_row[o]] > l_left[u] THEN
-                    v_outcome := 'ERR';
-                    v_detail := format('more than the transfer moved: %s left to reverse',
-                                       l_left[u]);
-                END IF;
+            IF o_kind[o] = 'reverse' THEN
+                v_detail := ballast.reverse_objection(
+                    p_target[o_row[o]], l_target_kind[o_leg[o]], o_multi[o], p_amount[o_row[o]],
+                    l_left[l_left_at[o_leg[o]]]);
                 FOR l IN o_leg[o] .. o_last_leg[o] LOOP
                     l_amount[l] := coalesce(p_amount[o_row[o]], l_left[l_left_at[l]]);
                 END LOOP;
             END IF;
-            IF v_outcome = 'OK' AND t_state[t_at[o]] = p_memo[o_row[o]] THEN
+            IF v_detail IS NOT NULL THEN
+                v_outcome := split_part(v_detail, ' ', 1);
+                v_detail := substr(v_detail, length(v_outcome) + 2);
+            ELSIF t_state[t_at[o]] = p_memo[o_row[o]] THEN
                 -- Settled like this already, with another key: as it was then.
                 o_duplicate[o] := true;
                 o_id[o] := NULL;
@@ -356,30 +350,11 @@ BEGIN
                 f := l_from[l];
                 t := l_to[l];
                 v_amount := l_amount[l];
-                IF f > 0 AND a_version[f] = 0 OR t > 0 AND a_version[t] = 0 THEN
-                    v_outcome := 'NOACCOUNT';
-                    v_detail := format('no account %s', CASE WHEN f > 0 AND a_version[f] = 0
-                                                             THEN a_id[f] ELSE a_id[t] END);
-                ELSIF f > 0 AND t > 0 AND a_asset[f] <> a_asset[t] THEN
-                    v_outcome := 'ASSET';
-                    v_detail := format('%s holds %s, %s holds %s', a_id[f], a_asset[f], a_id[t],
-                                       a_asset[t]);
-                ELSIF f > 0 AND a_status[f] <> 'active' THEN
-                    v_outcome := upper(a_status[f]);
-                    v_detail := format('account %s is %s', a_id[f], a_status[f]);
-                ELSIF t > 0 AND a_status[t] = 'closed' THEN
-                    v_outcome := 'CLOSED';
-                    v_detail := format('account %s is closed', a_id[t]);
-                ELSIF f > 0 AND o_kind[o] <> 'capture' -- which was promised
-                  AND a_balance[f]::numeric - a_held[f] - v_amount < a_floor[f] THEN
-                    v_outcome := 'INSUFFICIENT';
-                    v_detail := format('available %s, floor %s, asked %s',
-                                       a_balance[f] - a_held[f], a_floor[f], v_amount);
-                ELSIF t > 0 AND a_balance[t] > int64_max - v_amount THEN
-                    v_outcome := 'OVERFLOW';
-                    v_detail := format('balance %s of %s cannot take %s more', a_balance[t],
-                                       a_id[t], v_amount);
-                ELSE
+                v_detail := ballast.leg_objection(
+                    o_kind[o], v_amount, a_id[f], a_version[f], a_asset[f], a_status[f], a_balance[f],
+                    a_held[f] - coalesce(a_due[f], 0), a_floor[f], a_id[t], a_version[t], a_asset[t],
+                    a_status[t], a_balance[t]);
+                IF v_detail IS NULL THEN
                     v_at := v_now;
                     IF f > 0 THEN
                         v_at := greatest(v_at, a_changed_at[f]);
@@ -411,9 +386,9 @@ BEGIN
                     CONTINUE;
                 END IF;
                 -- Refused: the legs before it are taken back.
-                IF o_multi[o] THEN
-                    v_detail := format('leg %s: %s', l - o_leg[o] + 1, v_detail);
-                END IF;
+                v_outcome := split_part(v_detail, ' ', 1);
+                v_detail := CASE WHEN o_multi[o] THEN format('leg %s: ', l - o_leg[o] + 1) ELSE '' END
+                            || substr(v_detail, length(v_outcome) + 2);
                 FOR u IN o_leg[o] .. l - 1 LOOP
                     f := l_from[u];
                     t := l_to[u];

@@ -161,6 +161,24 @@ class Holds(resp.MutationCase):
                                  self.spend("later", 100), 20, "the money")
         self.assertEqual(reply[2:4], ["100", "4"])
 
+    def test_more_are_due_than_one_transaction_ends(self):
+        """All their money is free at once; their expiries are posted as the daemons get to it."""
+        count = 1700
+        self.open("crowd", count)
+        self.three.ask_all(("HOLD", "crowd", 1, "KEY", f"crowd-{n}", "TTL", 1)
+                           for n in range(count))
+        self.stop_all()
+        harness.wait_for(lambda: self.box.psql("select bool_and(expires < now()) from ballast.hold "
+                                               "where account_id = 'crowd'") == "t",
+                         what="the end of the holds")
+        self.start_all()
+        self.assertEqual(self.done("DEBIT", "crowd", count, "KEY", "crowd-all")["balance"], "0")
+        for daemon in self.box.daemons:
+            with resp.Connection(daemon, 3) as client:
+                harness.wait_for(lambda c=client: [c.ask("BALANCE", "crowd")[x] for x in (
+                    "held", "available", "version")] == ["0", "0", str(2 * count + 3)],
+                    20 * checker.SLOWNESS, "the end of every hold")
+
     # --- races ---
 
     def test_one_of_many_ends_a_hold(self):

@@ -146,3 +146,113 @@ BEGIN
 END
 $$;
 \echo ok a sweep posts what is due, oldest first, and shows the accounts
+
+-- More holds that are due than one transaction ends: whoever asks counts all of them as free at once,
+-- and what was not posted yet is posted by those that come later.
+CREATE FUNCTION pg_temp.many(account text, holds integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_temp.open(account), pg_temp.one('credit', account || '-c', account, '@world', holds);
+    PERFORM pg_temp.hold_page(account, n, least(n + 499, holds))
+       FROM generate_series(1, holds, 500) AS n;
+    PERFORM pg_temp.age(account);
+END
+$$;
+CREATE FUNCTION pg_temp.hold_page(account text, first integer, last integer) RETURNS bigint
+LANGUAGE sql AS $$
+    SELECT count(*) FROM ballast.post_batch(
+        ARRAY(SELECT 'hold' FROM generate_series(first, last)),
+        ARRAY(SELECT account || '-' || n FROM generate_series(first, last) AS n),
+        ARRAY(SELECT account FROM generate_series(first, last)),
+        ARRAY(SELECT NULL::text FROM generate_series(first, last)),
+        ARRAY(SELECT NULL::text FROM generate_series(first, last)),
+        ARRAY(SELECT 1::bigint FROM generate_series(first, last)),
+        ARRAY(SELECT 10 + n::bigint FROM generate_series(first, last) AS n),
+        ARRAY(SELECT NULL::text FROM generate_series(first, last)),
+        ARRAY(SELECT n FROM generate_series(first, last) AS n)) AS r
+     WHERE r.outcome = 'OK'
+$$;
+CREATE FUNCTION pg_temp.open_holds(account text) RETURNS bigint LANGUAGE sql AS $$
+    SELECT a.held FROM ballast.account AS a
+     WHERE a.account_id = account
+       AND a.held = (SELECT count(*) FROM ballast.hold AS h
+                      WHERE h.account_id = account AND h.state = 'held')
+       AND a.version = 2 + (SELECT count(*) FROM ballast.account_event AS e
+                             WHERE e.account_id = account AND e.kind IN ('hold', 'expire'))
+                         + (SELECT count(*) FROM ballast.transfer AS t
+                             WHERE t.from_account = account)
+$$;
+
+DO $$
+DECLARE
+    r ballast.post_result;
+    last bigint;
+    held bigint := 2500;
+BEGIN
+    PERFORM pg_temp.many('h.many', 2500);
+    last := (SELECT max(h.hold) FROM ballast.hold AS h WHERE h.account_id = 'h.many');
+    -- Posted: as many as were asked for, those first whose time was up first.
+    r := pg_temp.expect(pg_temp.one('expire', NULL, NULL, amount => 400), 'OK');
+    ASSERT r.id = 1 AND pg_temp.open_holds('h.many') = 2100, pg_temp.open_holds('h.many')::text;
+    ASSERT (SELECT max(h.hold) FILTER (WHERE h.state = 'expired') < min(h.hold) FILTER (
+                       WHERE h.state = 'held')
+              FROM ballast.hold AS h WHERE h.account_id = 'h.many'), 'not those due longest';
+    -- Asked for more than a thousand: a thousand.
+    PERFORM pg_temp.one('expire', NULL, NULL, amount => 5000);
+    ASSERT pg_temp.open_holds('h.many') = 1100, pg_temp.open_holds('h.many')::text;
+    -- Everything is free; no more than a thousand were posted.
+    PERFORM pg_temp.expect(pg_temp.one('canspend', NULL, 'h.many', amount => 2500), 'OK', 2500);
+    ASSERT pg_temp.open_holds('h.many') = 100, pg_temp.open_holds('h.many')::text;
+END
+$$;
+DO $$
+BEGIN
+    PERFORM pg_temp.many('h.debit', 2200),
+            pg_temp.expect(pg_temp.one('debit', 'hm-1', 'h.debit', '@world', 2201), 'INSUFFICIENT',
+                           2200);
+    ASSERT pg_temp.open_holds('h.debit') = 1200, 'a refusal posts expiries too';
+    PERFORM pg_temp.expect(pg_temp.one('debit', 'hm-1', 'h.debit', '@world', 2200), 'OK', 0);
+    ASSERT pg_temp.open_holds('h.debit') = 200, pg_temp.open_holds('h.debit')::text;
+
+    PERFORM pg_temp.many('h.hold', 1500);
+    PERFORM pg_temp.expect(pg_temp.one('hold', 'hm-2', 'h.hold', amount => 1500), 'OK', 1500),
+            pg_temp.expect(pg_temp.one('debit', 'hm-3', 'h.hold', '@world', 1), 'INSUFFICIENT');
+
+    -- Neither suspended, charged nor denied for what is due; the evidence has it as held.
+    PERFORM pg_temp.many('h.below', 3200);
+    PERFORM pg_temp.expect(pg_temp.one('charge', 'hm-4', 'h.below', amount => 5, target => 3200),
+                           'NOTDUE'),
+            pg_temp.one('setfloor', 'hm-5', 'h.below', amount => 3200);
+    ASSERT NOT (pg_temp.one('suspend', 'hm-6', 'h.below', memo => 'ifbelow')).changed,
+        'suspended for what is due';
+    PERFORM pg_temp.one('setfloor', 'hm-7', 'h.below', amount => 3201);
+    ASSERT (pg_temp.one('suspend', 'hm-8', 'h.below', memo => 'ifbelow')).changed, 'not suspended';
+END
+$$;
+DO $$
+DECLARE
+    last bigint;
+BEGIN
+    -- A hold whose expiry is to be posted yet is over.
+    PERFORM pg_temp.many('h.over', 1010);
+    last := (SELECT max(h.hold) FROM ballast.hold AS h WHERE h.account_id = 'h.over');
+    PERFORM pg_temp.expect(pg_temp.one('capture', 'hm-9', NULL, '@world', target => last), 'NOHOLD'),
+            pg_temp.one('hold', 'hm-10', 'h.over', amount => 1);
+    PERFORM pg_temp.many('h.over2', 1010);
+    last := (SELECT max(h.hold) FROM ballast.hold AS h WHERE h.account_id = 'h.over2');
+    PERFORM pg_temp.expect(pg_temp.one('release', 'hm-11', NULL, target => last), 'NOHOLD');
+    ASSERT pg_temp.open_holds('h.over2') = 10, pg_temp.open_holds('h.over2')::text;
+
+    -- The sweep ends what is left, and says when there is no more.
+    FOR n IN 1 .. 20 LOOP
+        EXIT WHEN (pg_temp.one('expire', NULL, NULL, amount => 1000)).id IS NULL;
+        ASSERT n < 20, 'the sweep has no end';
+    END LOOP;
+    ASSERT NOT EXISTS (SELECT FROM ballast.hold AS h
+                        WHERE h.state = 'held' AND h.expires <= clock_timestamp()), 'holds are due';
+    ASSERT (SELECT array_agg(a.held ORDER BY a.account_id)
+              FROM ballast.account AS a
+             WHERE a.account_id IN ('h.many', 'h.debit', 'h.hold', 'h.over'))
+           = ARRAY[0, 1500, 0, 1]::bigint[], 'held at the end';
+END
+$$;
+\echo ok one transaction ends a thousand holds at most, and all that are due are free at once
