@@ -37,6 +37,9 @@ void control_free(struct control *control);
 /* Any thread: trust_view_hooks.wake_control. */
 void control_wake(struct control *control);
 
+/* The daemon's health as its lease tells it from the next renewal on: store_link_tell_health(). */
+void control_tell_health(struct control *control, const char *text);
+
 /* Gives up trust and the own lease, then calls stopped(ctx). */
 void control_stop(struct control *control, void (*stopped)(void *ctx));
 

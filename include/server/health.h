@@ -59,6 +59,11 @@ void health_init(struct health *health, int64_t now_us, int64_t now_wall_ms);
 void health_update(struct health *health, const struct health_facts *facts, bool quiet,
                    int64_t now_us, int64_t now_wall_ms);
 
+/* In one line: "ok", or the worst part (of several the first) and why, as in "cache degraded:
+ * Connection refused". Printable ASCII, whatever others have put into the cause. */
+#define HEALTH_SUMMARY_ROOM 160
+void health_summarize(const struct health *health, char out[HEALTH_SUMMARY_ROOM]);
+
 const char *health_part_name(enum health_part part);    /* "store", "cache"... */
 const char *health_state_name(enum health_state state); /* "ok", "degraded", "failed" */
 

@@ -145,10 +145,11 @@ struct store_link {
     int schema_version;
     bool read_only; /* the session began read-only: reads go on, posting meets 25006 */
     bool needs_operator;
-    bool look_again;              /* this drop only asks whether it is still read-only */
-    char why[STORE_TEXT_MAX];     /* "" when up */
-    char logged[STORE_TEXT_MAX];  /* the state last logged: its why, "" for up */
-    char parting[STORE_TEXT_MAX]; /* what the server said in a FATAL while nothing was asked */
+    bool look_again;                /* this drop only asks whether it is still read-only */
+    char health[STORE_HEALTH_ROOM]; /* of the daemon, for its lease */
+    char why[STORE_TEXT_MAX];       /* "" when up */
+    char logged[STORE_TEXT_MAX];    /* the state last logged: its why, "" for up */
+    char parting[STORE_TEXT_MAX];   /* what the server said in a FATAL while nothing was asked */
 
     /* the owner's request that came while the link was not up; session.c may have one of its own
      * on the connection at the same time */

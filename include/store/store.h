@@ -281,6 +281,11 @@ struct store_leases {
 
 typedef void store_leases_fn(void *arg, enum store_status status, const struct store_error *error,
                              const struct store_leases *reply);
+/* What the renewals that this link sends from now on tell of the daemon's health, for the record of
+ * decisions: printable ASCII; cut where it is longer. */
+#define STORE_HEALTH_ROOM 160
+void store_link_tell_health(struct store_link *link, const char *text);
+
 /* T1. run_id and replid "" where no Redis is verified. One synchronously committed transaction. */
 void store_lease_renew(struct store_link *link, const char *daemon, const char *incarnation,
                        uint64_t seen, const char *run_id, const char *replid, store_leases_fn *done,

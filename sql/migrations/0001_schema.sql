@@ -170,7 +170,10 @@ CREATE TABLE ballast.lease (
     run_id text,
     replid text,
     fenced boolean NOT NULL DEFAULT false,
-    note text
+    note text,
+    -- How the daemon said it was, and when: for the record of decisions alone, nothing expires by it.
+    health text NOT NULL DEFAULT '',
+    told_at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 50);
 
 -- Accounts that somebody changed without being a daemon, until the cache is known to hold nothing

@@ -97,10 +97,11 @@ $$;
 
 -- T1: renews (or takes) the caller's lease and returns, read after it in the same transaction,
 -- every lease with the era. A fenced lease, or one that another incarnation of the name took over,
--- is not renewed, and the caller's own row is returned as fenced: it must not serve on.
+-- is not renewed, and the caller's own row is returned as fenced: it must not serve on. p_health is
+-- for ballast.health_of().
 -- Locks: the lease row, to the commit.
 CREATE FUNCTION ballast.lease_renew(p_daemon text, p_incarnation text, p_seen bigint,
-                                    p_run_id text, p_replid text)
+                                    p_run_id text, p_replid text, p_health text DEFAULT '')
 RETURNS SETOF ballast.lease_row
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = ballast, pg_temp
@@ -109,11 +110,12 @@ DECLARE
     is_mine boolean;
 BEGIN
     PERFORM ballast.note_timeline();
-    INSERT INTO ballast.lease AS l (daemon, incarnation, renewals, seen, run_id, replid)
-    VALUES (p_daemon, p_incarnation, 1, p_seen, p_run_id, p_replid)
+    INSERT INTO ballast.lease AS l (daemon, incarnation, renewals, seen, run_id, replid, health)
+    VALUES (p_daemon, p_incarnation, 1, p_seen, p_run_id, p_replid, p_health)
     ON CONFLICT (daemon) DO UPDATE
        SET renewals = l.renewals + 1, seen = greatest(l.seen, excluded.seen),
-           run_id = excluded.run_id, replid = excluded.replid
+           run_id = excluded.run_id, replid = excluded.replid, health = excluded.health,
+           told_at = excluded.told_at
      WHERE NOT l.fenced AND l.incarnation = excluded.incarnation;
     is_mine := FOUND;
     RETURN QUERY
@@ -328,7 +330,7 @@ GRANT EXECUTE ON FUNCTION ballast.announced(text, integer),
     ballast.forget_announced(text[], bigint[]) TO ballast_daemon;
 GRANT EXECUTE ON FUNCTION ballast.timeline(), ballast.timeline_is_accepted(),
     ballast.era_read(), ballast.cache_switch(boolean, text), ballast.accept_timeline(text), ballast.era_present(),
-    ballast.lease_renew(text, text, bigint, text, text), ballast.lease_drop(text),
+    ballast.lease_renew(text, text, bigint, text, text, text), ballast.lease_drop(text),
     ballast.lease_expel(text, bigint),
     ballast.era_close(bigint), ballast.era_drain(bigint), ballast.era_rewound(bigint),
     ballast.era_open(bigint, bigint, text, text, text) TO ballast_daemon;

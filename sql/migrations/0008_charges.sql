@@ -125,20 +125,17 @@ AS $$
     SELECT coalesce(nullif(current_setting('ballast.lease', true), ''), 'sql:' || session_user)
 $$;
 
--- The health of a daemon as its last renewal told it (at most a third of a lease ago): whether it
--- may read the cache, else why not.
+-- The health of a daemon as the last renewal of its lease told it, a third of a lease ago where all
+-- is well: "ok", or its worst part and why. What is older was not renewed, and may be so no more. The
+-- words before the first colon are few: incidents are totalled by them.
 CREATE FUNCTION ballast.health_of(p_daemon text) RETURNS text
 LANGUAGE sql STABLE
 AS $$
     SELECT coalesce((
-        SELECT CASE WHEN l.fenced THEN 'fenced'
-                    WHEN l.run_id IS NULL THEN 'no verified redis'
-                    WHEN e.switched_off THEN 'cache switched off'
-                    WHEN e.state <> 'open' THEN 'era ' || e.state
-                    WHEN (l.run_id, l.replid) IS DISTINCT FROM (e.run_id, e.replid)
-                        THEN 'redis is not the era''s'
-                    ELSE 'ok' END
-          FROM ballast.era AS e, ballast.lease AS l
+        SELECT CASE WHEN l.told_at < clock_timestamp() - interval '2 s'
+                    THEN 'told more than 2 s before: ' ELSE '' END
+               || coalesce(nullif(l.health, ''), 'not told')
+          FROM ballast.lease AS l
          WHERE l.daemon = p_daemon), 'no lease')
 $$;
 

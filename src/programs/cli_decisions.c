@@ -302,6 +302,7 @@ const struct cli_command cli_decisions[] = {
      .details =
          "Every suspension, denial, charge and settlement with the balance, floor and version\n"
          "that the store had read, and every change of a fuse; with the daemon, the era of the\n"
-         "cache and the health at that moment.\n"},
+         "cache and the daemon's health as it had told the store with its lease: ok, or its worst\n"
+         "part and why.\n"},
     {.name = NULL},
 };

@@ -94,6 +94,11 @@ void control_wake(struct control *control)
     loop_wake_signal(&control->wake);
 }
 
+void control_tell_health(struct control *control, const char *text)
+{
+    store_link_tell_health(control->store, text);
+}
+
 void control_stop(struct control *control, void (*stopped)(void *ctx))
 {
     control->stopped = stopped;

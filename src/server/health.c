@@ -211,3 +211,24 @@ void health_update(struct health *health, const struct health_facts *facts, bool
         *item = now;
     }
 }
+
+void health_summarize(const struct health *health, char out[HEALTH_SUMMARY_ROOM])
+{
+    enum health_part worst = 0;
+
+    for (enum health_part part = 1; part < HEALTH_PARTS; part++) {
+        if (health->parts[part].state > health->parts[worst].state) {
+            worst = part;
+        }
+    }
+    const struct health_item *item = &health->parts[worst];
+    if (item->state == HEALTH_OK) {
+        snprintf(out, HEALTH_SUMMARY_ROOM, "ok");
+        return;
+    }
+    snprintf(out, HEALTH_SUMMARY_ROOM, "%s %s: %s", parts[worst].name,
+             health_state_name(item->state), item->cause);
+    for (char *at = out; *at != '\0'; at++) {
+        *at = *at >= ' ' && *at <= '~' ? *at : '?';
+    }
+}

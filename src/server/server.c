@@ -132,6 +132,7 @@ static void server_judge_health(struct server *server, const struct trust_status
     int64_t now_us = clock_boot_us();
     struct control_status control;
     struct engine_status engines;
+    char summary[HEALTH_SUMMARY_ROOM];
 
     if (server->control == NULL || server->stopping) {
         return;
@@ -152,6 +153,8 @@ static void server_judge_health(struct server *server, const struct trust_status
     health_update(&server->health, &facts, now_us - server->started_us < SERVER_START_US, now_us,
                   clock_wall_ms());
     board_put_health(server->board, &server->health);
+    health_summarize(&server->health, summary);
+    control_tell_health(server->control, summary);
 }
 
 static void server_trust_shown(void *ctx, const struct trust_status *trust)

@@ -113,6 +113,11 @@ static void leases_came(struct store_link *link, const struct store_request *req
     }
 }
 
+void store_link_tell_health(struct store_link *link, const char *text)
+{
+    snprintf(link->health, sizeof link->health, "%s", text);
+}
+
 void store_lease_renew(struct store_link *link, const char *daemon, const char *incarnation,
                        uint64_t seen, const char *run_id, const char *replid, store_leases_fn *done,
                        void *arg)
@@ -124,6 +129,7 @@ void store_lease_renew(struct store_link *link, const char *daemon, const char *
     put_count(params, seen);
     put_text(params, run_id);
     put_text(params, replid);
+    params_text(params, link->health, strlen(link->health));
     request_submit(link, &(struct store_request){.kind = REQUEST_PREPARED,
                                                  .statement = STATEMENT_LEASE_RENEW,
                                                  .finish = leases_came,

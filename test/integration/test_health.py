@@ -9,6 +9,7 @@ import threading
 import unittest
 import urllib.error
 import urllib.request
+from datetime import datetime, timezone
 
 import checker
 import harness
@@ -21,6 +22,7 @@ class Health(harness.Case):
 
     def setUp(self):
         self.await_all_well()
+        self.box.client().execute_command("OPEN", "poor", "USD/2")
         # In its first seconds a daemon does not tell the log what is still on its way.
         harness.wait_for(lambda: self.box.client().info("server")["uptime_in_seconds"] >= 4)
         self.log_size = self.box.daemon.log.stat().st_size
@@ -74,7 +76,26 @@ class Health(harness.Case):
     def await_line(self, path, pattern):
         return harness.wait_for(lambda: re.search(pattern, self.fetch(path)), 20, pattern)
 
+    def decided_with(self, kind, since):
+        """The health that the last decision of a kind was made with, as `incidents` has it."""
+        lines = [json.loads(line) for line in self.box.cli(
+            "incidents", "--since", since, "--json").stdout.splitlines()]
+        last = [x["health"] for x in lines if x.get("kind") == kind][-1]
+        self.assertIn(last.partition(":")[0],
+                      {x["health"] for x in lines if x.get("total") == kind})
+        return last
+
+    def denied_with(self, pattern):
+        client = self.box.client()
+
+        def denied():
+            since = datetime.now(timezone.utc).isoformat()
+            self.assertEqual(client.execute_command("CANSPEND", "poor", 1)[0], "DENY")
+            return re.search(pattern, self.decided_with("deny", since))
+        harness.wait_for(denied, 20, f"a denial decided with health {pattern}")
+
     def test_well(self):
+        self.denied_with("^ok$")
         self.assertEqual(tuple(self.health()), PARTS)
         page = self.fetch("/metrics")
         for part in PARTS:
@@ -88,6 +109,7 @@ class Health(harness.Case):
                 self.await_line("/readyz?verbose", r"(?m)^cache failed: .*in time "
                                 r"\(since \d+\.\d s; connects again; answers from the store\)$")
                 self.assertRegex(self.fetch("/readyz?verbose"), r"reads ok\nwrites ok\n")
+                self.denied_with("^cache degraded: .*in time")
         finally:
             self.box.redis.resume()
         self.await_all_well()
@@ -102,6 +124,18 @@ class Health(harness.Case):
                 harness.wait_for(lambda: self.health()["era"]["state"] == "degraded")
         finally:
             self.box.postgres.start()
+        self.await_all_well()
+
+    @harness.level("check")
+    def test_a_lease_that_cannot_be_renewed(self):
+        with self.box.table_locked("ballast.lease", "share"), \
+                self.ill("lease", "degraded", "not renewed"):
+            harness.wait_for(lambda: self.box.psql("select clock_timestamp() - told_at > '2.1 s' "
+                                                   "from ballast.lease") == "t")
+            since = datetime.now(timezone.utc).isoformat()
+            # Committed, and not to be shown in time.
+            self.refused("UNKNOWN", self.box.client(), "SUSPEND", "poor", "KEY", "suspended")
+            self.assertEqual(self.decided_with("suspend", since), "told more than 2 s before: ok")
         self.await_all_well()
 
     def test_a_store_that_takes_no_writes(self):

@@ -154,12 +154,19 @@ DO $$
 DECLARE
     outcome text;
 BEGIN
+    ASSERT ballast.health_of('poster') = 'no lease', ballast.health_of('poster');
     PERFORM ballast.lease_renew('poster', 'i1', 0, NULL, NULL);
+    ASSERT ballast.health_of('poster') = 'not told', ballast.health_of('poster');
+    PERFORM ballast.lease_renew('poster', 'i1', 0, NULL, NULL, 'cache degraded: refused');
+    ASSERT ballast.health_of('poster') = 'cache degraded: refused', ballast.health_of('poster');
+    UPDATE ballast.lease SET told_at = told_at - interval '3 s' WHERE daemon = 'poster';
+    ASSERT ballast.health_of('poster') = 'told more than 2 s before: cache degraded: refused',
+        ballast.health_of('poster');
     PERFORM set_config('ballast.lease', 'poster', true);
     SELECT r.outcome INTO STRICT outcome FROM ballast.post('t12', '@world', 'nobody', 1) AS r;
     ASSERT outcome = 'NOACCOUNT', format('with a lease: %s', outcome);
     ASSERT NOT ballast.lease_expel('poster', 7), 'a lease that was renewed since is not expelled';
-    ASSERT ballast.lease_expel('poster', 1), 'a silent one is';
+    ASSERT ballast.lease_expel('poster', 2), 'a silent one is';
     BEGIN
         PERFORM ballast.post('t12', '@world', 'nobody', 1);
         ASSERT false, 'posted without a lease';

@@ -162,4 +162,35 @@ START_TEST(since_when)
 }
 END_TEST
 
-UNIT_MAIN("health", all_is_well, the_store, the_cache, the_era, the_lease, the_backlog, since_when)
+START_TEST(in_one_line)
+{
+    char line[HEALTH_SUMMARY_ROOM], cause[STORE_TEXT_MAX];
+
+    setup();
+    health_update(&health, &facts, true, NOW_US, 7);
+    health_summarize(&health, line);
+    ck_assert_str_eq(line, "ok");
+    engines.cache_up = false;
+    engines.cache_why = "refus\xe9\n";
+    trust.fenced = true;
+    health_update(&health, &facts, true, NOW_US, 7);
+    health_summarize(&health, line);
+    ck_assert_str_eq(line, "cache degraded: refus??"); /* the first of two as bad */
+    engines.writes_queued = 100;
+    health_update(&health, &facts, true, NOW_US, 7);
+    health_summarize(&health, line);
+    ck_assert_str_eq(line, "backlog failed: 100 mutations and 0 reads wait for the store: "
+                           "a queue is full"); /* the worst */
+    memset(cause, 'x', sizeof cause - 1);
+    cause[sizeof cause - 1] = '\0';
+    setup();
+    engines.cache_up = false;
+    engines.cache_why = cause;
+    health_update(&health, &facts, true, NOW_US, 7);
+    health_summarize(&health, line);
+    ck_assert_uint_eq(strlen(line), sizeof line - 1);
+}
+END_TEST
+
+UNIT_MAIN("health", all_is_well, the_store, the_cache, the_era, the_lease, the_backlog, since_when,
+          in_one_line)
