@@ -48,6 +48,7 @@
     X(RBGUARD,     "T11",   "a rebuild writes its row over a mark")                                \
     X(RBPUB,       "T11",   "a publish does not mark its accounts for a rebuild")                  \
     X(RBROW,       "T9",    "a rebuild fills with the rows of its page, read before the token")    \
+    X(RBVOID,      "T11",   "a rebuild writes its row though its marks are gone")                  \
     X(READOPT,     "T1",    "an era that was dropped is adopted again")                            \
     X(REFUSED,     "T7",    "a refusal is answered without its publish")                           \
     X(SEENTXN,     "T2",    "seen is written by the renewal that reads the close")                 \

@@ -18,6 +18,9 @@
 
 #define REBUILD_ALONE 400000 /* of a million rebuilds: those with a lease of their own */
 
+#define EVICT_MARKS                                                                                \
+    10000 /* of a million evictions: those that take the marks of a rebuild as well */
+
 struct fault_row {
     uint32_t share;       /* of seeds that have it, in percent */
     uint32_t least, most; /* the interval in milliseconds, or the chance */
@@ -50,6 +53,9 @@ static struct process *any_process(void)
 static void evict(void)
 {
     redis_evict(any_node(), any_account());
+    if (sim_chance(EVICT_MARKS)) {
+        redis_evict_marks(any_node());
+    }
 }
 
 static void flush(void)

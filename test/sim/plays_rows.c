@@ -2,6 +2,7 @@
 #include "clients.h"
 #include "fake_links.h"
 #include "rebuild.h"
+#include "redis.h"
 #include "stage.h"
 
 #define PAGE_LATE_US (200 * MS) /* a page of a rebuild, on its way back */
@@ -78,9 +79,17 @@ static void rebuild_fills(void *object, uint64_t number)
     }
 }
 
+static void rebuild_loses_marks(void *object, uint64_t number)
+{
+    (void)object;
+    for (int i = 0; i < REDIS_NODES && !stage_is_over(number); i++) {
+        redis_evict_marks(i);
+    }
+}
+
 /* The page was read. What it says of the account is old by the time at which it is written: either
  * a posting was acknowledged, whose publish found nothing to write; or its daemon has not heard of
- * the commit yet, and a reader was shown it by a fill that is evicted again. */
+ * the commit yet, and a reader was shown it by a fill that is evicted again. The marks that tell of it may be lost. */
 static void rebuild_grows_old(void *object, uint64_t number)
 {
     (void)object;
@@ -93,6 +102,9 @@ static void rebuild_grows_old(void *object, uint64_t number)
         stage_after(sim_between(30 * MS, 100 * MS), rebuild_evicts);
     }
     stage_post(stage.helper, MUTATION_CREDIT, 1);
+    if (sim_chance(250000)) {
+        stage_after(sim_between(30 * MS, PAGE_LATE_US), rebuild_loses_marks);
+    }
     for (int i = 1; i <= 6; i++) {
         stage_after(PAGE_LATE_US + i * 20 * MS, stage_read_at_victim);
     }

@@ -166,6 +166,7 @@ static void rebuild_keys(struct redis *redis, struct redis_command *command)
         return;
     }
     command->stand = !redis->full && marks_stand(redis) && redis->keys.marks == command->token;
+    command->stand |= MUTANT(RBVOID);
     if (!command->stand) {
         return;
     }
@@ -392,6 +393,13 @@ void redis_evict(int node, int account)
 {
     redis_nodes[node].keys.slots[account] = (struct slot){.kind = SLOT_ABSENT};
     trace_note(account, redis_nodes[node].identity.run_id, "evicted", 0, 0);
+}
+
+void redis_evict_marks(int node)
+{
+    redis_nodes[node].keys.marks = 0;
+    memset(redis_nodes[node].keys.marked, 0, sizeof redis_nodes[node].keys.marked);
+    trace_note(-1, redis_nodes[node].identity.run_id, "marks evicted", 0, 0);
 }
 
 void redis_heal(void)

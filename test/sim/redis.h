@@ -88,6 +88,7 @@ void redis_demote(int node, int64_t for_us);
 void redis_split(void);
 void redis_poison(int node, int account);
 void redis_evict(int node, int account);
+void redis_evict_marks(int node);
 /* After the storm: one healthy master, and every address leads to it. */
 void redis_heal(void);
 
