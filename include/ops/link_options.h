@@ -12,6 +12,8 @@
 #include "cache/cache.h"
 #include "store/store.h"
 
+struct store_fuses store_fuses_of(const struct config *config);
+
 struct store_options store_options_of(const struct config *config, const char *application_name);
 
 /* address must live until the link has been created. */

@@ -64,6 +64,8 @@ struct worker_thread {
 /* Makes the links and gives them to the engine; frees them. While self->ending, the events that
  * freeing brings mean nothing. */
 void worker_links_make(struct worker_thread *self, const struct config *config, const char *daemon);
+/* What a reload has changed for links. */
+void worker_links_take(struct worker_thread *self, const struct config *config);
 void worker_links_free(struct worker_thread *self);
 
 /* Once a second and at changes: puts the state on the board and into the metrics. */

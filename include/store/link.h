@@ -162,6 +162,7 @@ struct store_link {
     PGresult *result;           /* what came of it so far */
     bool replication_cancelled; /* a notice said that the commit is local only */
     int session_timeout_ms;     /* what statement_timeout is in the session now */
+    bool fuses_are_old;         /* the session's limits are not those of the options any more */
     enum statement preparing;   /* session.c's place in the list of statements */
 
     /* reused memory */
@@ -206,6 +207,9 @@ void connect_poll(struct store_link *link);
 /* --- session.c --------------------------------------------------------------------------------*/
 
 void session_greet(struct store_link *link);
+/* The SET of the limits of fuses, "" where they are the schema's own; the session has them then. */
+#define SESSION_FUSES_ROOM 192
+void session_put_fuses(struct store_link *link, char out[SESSION_FUSES_ROOM]);
 /* The name by which a statement was prepared. */
 const char *session_statement_name(enum statement statement);
 /* Its parameter types; returns how many. */

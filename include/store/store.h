@@ -87,6 +87,9 @@ struct store_link *store_link_create(struct event_base *base, const struct store
 /* Closes; a request in flight gets its callback (IN_DOUBT, or UNSENT) before this returns. */
 void store_link_free(struct store_link *link);
 
+/* The limits of every request that is submitted from now on. */
+void store_link_set_fuses(struct store_link *link, const struct store_fuses *fuses);
+
 bool store_link_ready(const struct store_link *link); /* up, and nothing in flight */
 bool store_link_is_up(const struct store_link *link);
 /* Why it is down, a sentence; "" when up. */

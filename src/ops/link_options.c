@@ -4,6 +4,17 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
+struct store_fuses store_fuses_of(const struct config *config)
+{
+    return (struct store_fuses){
+        .charges = config->fuses.charges,
+        .charges_percent = config->fuses.charges_percent,
+        .suspensions = config->fuses.suspensions,
+        .suspensions_percent = config->fuses.suspensions_percent,
+        .window_ms = config->fuses.window_ms,
+    };
+}
+
 struct store_options store_options_of(const struct config *config, const char *application_name)
 {
     return (struct store_options){
@@ -15,11 +26,7 @@ struct store_options store_options_of(const struct config *config, const char *a
         .connect_timeout_ms = (int)config->store.connect_timeout_ms,
         .statement_timeout_ms = (int)config->store.statement_timeout_ms,
         .lock_timeout_ms = (int)config->store.lock_timeout_ms,
-        .fuses = {.charges = config->fuses.charges,
-                  .charges_percent = config->fuses.charges_percent,
-                  .suspensions = config->fuses.suspensions,
-                  .suspensions_percent = config->fuses.suspensions_percent,
-                  .window_ms = config->fuses.window_ms},
+        .fuses = store_fuses_of(config),
         .allow_fsync_off = config->store.allow_fsync_off,
     };
 }

@@ -218,6 +218,7 @@ static void worker_woken(void *arg)
     if (notices & WORKER_NOTICE_CONFIG) {
         self->worker.config = atomic_load(&self->offered);
         atomic_store(&self->in_force, self->worker.config);
+        worker_links_take(self, self->worker.config);
     }
     if (notices & WORKER_NOTICE_FENCES) {
         engine_fences_done(self->worker.engine);

@@ -122,6 +122,17 @@ void worker_links_make(struct worker_thread *self, const struct config *config, 
                   self->reader_count, self->cache);
 }
 
+void worker_links_take(struct worker_thread *self, const struct config *config)
+{
+    struct store_fuses fuses = store_fuses_of(config);
+
+    store_link_set_fuses(self->writer, &fuses);
+    store_link_set_fuses(self->detour, &fuses);
+    for (size_t i = 0; i < self->reader_count; i++) {
+        store_link_set_fuses(self->readers[i], &fuses);
+    }
+}
+
 void worker_links_free(struct worker_thread *self)
 {
     store_link_free(self->writer);

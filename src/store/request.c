@@ -1,7 +1,7 @@
 /*
  * The one request in flight: from its submission to its end.
  *
- *   NONE -> ADJUSTING -> SENDING     [request_submit]  it wants another statement_timeout
+ *   NONE -> ADJUSTING -> SENDING     [request_submit]  it wants other settings in the session
  *   NONE -> SENDING                  [request_submit]
  *   SENDING -> SENT                  [flush]           the kernel has all of it
  *   SENDING, SENT -> NONE            [complete]        ReadyForQuery came: the end is definite
@@ -136,11 +136,17 @@ static bool send_by_kind(struct store_link *link)
     return false;
 }
 
+static bool fits_session(const struct store_link *link)
+{
+    return request_timeout_ms(link) == link->session_timeout_ms && !link->fuses_are_old;
+}
+
 static bool send_adjustment(struct store_link *link)
 {
-    char sql[64];
+    char fuses[SESSION_FUSES_ROOM], sql[sizeof fuses + 64];
 
-    snprintf(sql, sizeof(sql), "SET statement_timeout = %d", request_timeout_ms(link));
+    session_put_fuses(link, fuses);
+    snprintf(sql, sizeof(sql), "SET statement_timeout = %d;%s", request_timeout_ms(link), fuses);
     return PQsendQuery(link->conn, sql);
 }
 
@@ -156,7 +162,7 @@ static void request_send(struct store_link *link)
         link_fail(link, "a transaction was left open on the connection");
         return;
     }
-    if (!link->request.greeting && request_timeout_ms(link) != link->session_timeout_ms) {
+    if (!link->request.greeting && !fits_session(link)) {
         link->stage = REQUEST_ADJUSTING;
         sent = send_adjustment(link);
     } else {
@@ -268,7 +274,7 @@ static void complete(struct store_link *link)
     }
     if (link->stage == REQUEST_ADJUSTING) {
         if (PQresultStatus(link->result) != PGRES_COMMAND_OK) {
-            link_fail(link, "cannot set statement_timeout");
+            link_fail(link, "cannot set up the session for a request");
             return;
         }
         PQclear(link->result);

@@ -28,7 +28,6 @@
 /* Room for the settings, and for what prepare_statement() puts around a statement. */
 #define FRAME_BYTES_MAX 2048
 #define WRITER_LOCK_BYTES_MAX 768
-#define FUSES_BYTES_MAX 192
 
 struct statement_row {
     const char *name;
@@ -328,17 +327,30 @@ static int put_writer_lock(const struct store_link *link, char *out, size_t size
 }
 
 /* What ballast.fuse_limits() reads. */
-static int put_fuses(const struct store_fuses *fuses, char *out, size_t size)
+void session_put_fuses(struct store_link *link, char out[SESSION_FUSES_ROOM])
 {
-    if (fuses->window_ms == 0) {
-        return snprintf(out, size, "%s", "");
+    const struct store_fuses *fuses = &link->options.fuses;
+    int len = 0;
+
+    link->fuses_are_old = false;
+    out[0] = '\0';
+    if (fuses->window_ms > 0) {
+        len = snprintf(out, SESSION_FUSES_ROOM,
+                       "SET ballast.fuses = 'charges=%" PRId64 ",%" PRId64 " suspensions=%" PRId64
+                       ",%" PRId64 " window=%" PRId64 ".%03d';",
+                       fuses->charges, fuses->charges_percent, fuses->suspensions,
+                       fuses->suspensions_percent, fuses->window_ms / 1000,
+                       (int)(fuses->window_ms % 1000));
     }
-    return snprintf(out, size,
-                    "SET ballast.fuses = 'charges=%" PRId64 ",%" PRId64 " suspensions=%" PRId64
-                    ",%" PRId64 " window=%" PRId64 ".%03d';",
-                    fuses->charges, fuses->charges_percent, fuses->suspensions,
-                    fuses->suspensions_percent, fuses->window_ms / 1000,
-                    (int)(fuses->window_ms % 1000));
+    assert(len >= 0 && len < SESSION_FUSES_ROOM);
+}
+
+void store_link_set_fuses(struct store_link *link, const struct store_fuses *fuses)
+{
+    if (memcmp(&link->options.fuses, fuses, sizeof *fuses) != 0) {
+        link->options.fuses = *fuses;
+        link->fuses_are_old = true;
+    }
 }
 
 /*
@@ -349,12 +361,11 @@ static int put_fuses(const struct store_fuses *fuses, char *out, size_t size)
 void session_greet(struct store_link *link)
 {
     char *sql = link_scratch(link, FRAME_BYTES_MAX), lock[WRITER_LOCK_BYTES_MAX];
-    char fuses[FUSES_BYTES_MAX];
+    char fuses[SESSION_FUSES_ROOM];
     int len = put_writer_lock(link, lock, sizeof lock);
 
     assert(len >= 0 && (size_t)len < sizeof lock);
-    len = put_fuses(&link->options.fuses, fuses, sizeof fuses);
-    assert(len >= 0 && (size_t)len < sizeof fuses);
+    session_put_fuses(link, fuses);
     len = snprintf(sql, FRAME_BYTES_MAX,
                    "SET synchronous_commit = on;"
                    "SET client_min_messages = warning;"

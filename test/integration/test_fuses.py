@@ -1,6 +1,7 @@
 """Fuses, the log of decisions, and the subcommands about them: fuse, incidents, sweep."""
 
 import json
+import signal
 from datetime import datetime, timezone
 
 import checker
@@ -116,6 +117,31 @@ class Fuses(resp.MutationCase):
         # The record is in the order in which it was decided.
         self.assertEqual([x["kind"] for x in decisions][:CHARGES + 1],
                          ["charge"] * CHARGES + ["fuse"])
+
+    def test_other_limits_by_a_reload(self):
+        def reload(charges, suspensions):
+            for daemon in self.box.daemons:
+                daemon.configure(f"[fuses]\ncharges = {charges}\nsuspensions = {suspensions}")
+                daemon.send(signal.SIGHUP)
+                wanted = {"fuses.charges": str(charges), "fuses.suspensions": str(suspensions)}
+                harness.wait_for(lambda c=daemon.client(): c.config_get("fuses.*") | wanted ==
+                                 c.config_get("fuses.*"), what="the reload")
+        self.addCleanup(reload, CHARGES, SUSPENSIONS)
+        # Links that have decided already take the limits over: fewer of the one, more of the other.
+        first, *others = self.accounts
+        self.done("SUSPEND", first, "KEY", f"{first}/s")
+        reload(CHARGES + 2, 2)
+        with resp.Connection(self.box.daemons[1], 3) as other:
+            self.assertEqual(harness.record(other.ask("SUSPEND", others[0], "KEY", "r/s0"))[
+                "changed"], 1)
+            self.assert_failure(other.ask("SUSPEND", others[1], "KEY", "r/s1"), "FUSE")
+        begin = [("CHARGE", "BEGIN", account, 1, "KEY", f"{account}/c", "THRESHOLD", 1)
+                 for account in self.accounts]
+        for words in begin[:CHARGES + 2]:
+            self.done(*words)
+        self.refused("FUSE", *begin[CHARGES + 2])
+        states = {x["fuse"]: (x["counted"], x["allowed"]) for x in self.lines("fuse")[:-1]}
+        self.assertEqual(states, {"charges": (CHARGES + 2, CHARGES + 2), "suspensions": (2, 2)})
 
     def test_a_charge_that_nobody_settles(self):
         self.age_the_charges()
