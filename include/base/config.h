@@ -74,6 +74,7 @@ struct config {
         int64_t read_links;
         int64_t statement_timeout_ms;
         int64_t lock_timeout_ms;
+        int64_t denials_kept_days;
         bool allow_fsync_off;
     } store;
     struct {

@@ -8,7 +8,7 @@
  *
  * A difference is looked at again before it is reported. What is found is in the tables
  * ballast.reconciliation_run and reconciliation_finding; a repair mends the cache, from the store,
- * and never the store.
+ * and never the store. Beside it, denials of long ago are forgotten.
  */
 #ifndef BALLAST_OPS_RECONCILE_H
 #define BALLAST_OPS_RECONCILE_H
@@ -33,6 +33,7 @@ struct reconcile_result {
     uint64_t cached;    /* accounts whose cached value was looked at */
     uint64_t keys;      /* keys of the cache that were walked over */
     uint64_t findings, repaired;
+    uint64_t forgotten; /* denials older than [store] denials-kept-days */
     bool cache_checked;
     double seconds;
 };
@@ -40,9 +41,10 @@ struct reconcile_result {
 struct reconcile_options {
     bool repair;
     double sample; /* percent of the accounts whose cached values are looked at */
+    int64_t denials_kept_days;
     /* May be NULL. Texts are valid during the call. */
     void (*finding)(void *ctx, const struct reconcile_finding *finding);
-    /* stage: "journal", "cache", "orphans" */
+    /* stage: "denials", "journal", "cache", "orphans" */
     void (*progress)(void *ctx, const char *stage, uint64_t done, double share);
     void *ctx;
 };

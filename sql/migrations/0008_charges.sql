@@ -88,6 +88,8 @@ CREATE TRIGGER transitions BEFORE UPDATE OF status ON ballast.account
 
 -- Every suspension, denial, charge, settlement and change of a fuse, with what the store read when
 -- it decided, who asked for it, and the state of the cache's era and of the daemon at that moment.
+-- Kept like the journal, of which it is the evidence; but for denials, which change no account and
+-- are as many as somebody asks for: those of long ago are forgotten (ballast.prune_denials()).
 CREATE TABLE ballast.decision (
     decision bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -113,10 +115,32 @@ CREATE TABLE ballast.decision (
 
 CREATE INDEX decision_kind_at ON ballast.decision (kind, at);
 
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ballast.decision
+CREATE TRIGGER append_only BEFORE UPDATE OR TRUNCATE ON ballast.decision
     FOR EACH STATEMENT EXECUTE FUNCTION ballast.refuse_rewrite();
-CREATE TRIGGER posting_only BEFORE INSERT ON ballast.decision
+CREATE TRIGGER append_only_but_old_denials BEFORE DELETE ON ballast.decision
+    FOR EACH ROW WHEN (OLD.kind <> 'deny' OR OLD.at > clock_timestamp() - interval '1 day')
+    EXECUTE FUNCTION ballast.refuse_rewrite();
+CREATE TRIGGER posting_only BEFORE INSERT OR DELETE ON ballast.decision
     FOR EACH STATEMENT EXECUTE FUNCTION ballast.refuse_direct();
+
+-- Forgets so many denials at most of those older than so many days, the oldest first; returns how
+-- many.
+CREATE FUNCTION ballast.prune_denials(p_days integer, p_most bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = ballast, pg_temp
+AS $$
+DECLARE
+    pruned bigint;
+BEGIN
+    DELETE FROM ballast.decision AS d
+     WHERE d.decision = ANY (ARRAY(
+               SELECT x.decision FROM ballast.decision AS x
+                WHERE x.kind = 'deny' AND x.at < clock_timestamp() - make_interval(days => p_days)
+                ORDER BY x.at LIMIT p_most));
+    GET DIAGNOSTICS pruned = ROW_COUNT;
+    RETURN pruned;
+END
+$$;
 
 -- Who decides: the daemon that posts, else the user in SQL.
 CREATE FUNCTION ballast.decider() RETURNS text
@@ -167,5 +191,6 @@ AS $$
 $$;
 
 GRANT SELECT ON ballast.charge, ballast.decision TO ballast_daemon, ballast_auditor;
+GRANT EXECUTE ON FUNCTION ballast.prune_denials(integer, bigint) TO ballast_daemon;
 
 RESET ROLE;

@@ -67,6 +67,8 @@ static const struct config_option options[] = {
      FIELD(store.connect_timeout_ms)},
     {"store.conninfo", CONFIG_STRING, "dbname=ballast", 0, LIMIT_CONFIG_LINE_BYTES_MAX,
      FIELD(store.conninfo)},
+    {"store.denials-kept-days", CONFIG_INT, "400", 1, 36500, .reload = true,
+     FIELD(store.denials_kept_days)},
     {"store.lock-timeout-ms", CONFIG_DURATION, "1000", 0, HOUR, FIELD(store.lock_timeout_ms)},
     {"store.password-file", CONFIG_STRING, "", 0, 4095, FIELD(store.password_file)},
     {"store.read-links", CONFIG_INT, "1", 1, LIMIT_READ_LINKS_MAX, FIELD(store.read_links)},

@@ -80,7 +80,10 @@ static void on_progress(void *ctx, const char *stage, uint64_t done, double shar
         progress_end(&view->progress);
         view->stage = stage;
         progress_start(&view->progress, view->cli->quiet || view->cli->json, stage,
-                       strcmp(stage, "orphans") == 0 ? "keys" : "accounts", now_us);
+                       strcmp(stage, "orphans") == 0   ? "keys"
+                       : strcmp(stage, "denials") == 0 ? "denials"
+                                                       : "accounts",
+                       now_us);
     }
     progress_update(&view->progress, done, share, now_us);
 }
@@ -101,6 +104,7 @@ static void show_summary(struct view *view, const struct reconcile_result *done,
     json_int(&json, "keys", (int64_t)done->keys);
     json_int(&json, "findings", (int64_t)done->findings);
     json_int(&json, "repaired", (int64_t)done->repaired);
+    json_int(&json, "denials_forgotten", (int64_t)done->forgotten);
     json_bool(&json, "cache_checked", done->cache_checked);
     json_real(&json, "seconds", done->seconds);
     json_end(&json);
@@ -140,6 +144,7 @@ static enum cli_exit run_reconcile(struct cli *cli)
     const struct reconcile_options options = {
         .repair = words->repair,
         .sample = words->sample,
+        .denials_kept_days = cli->config->store.denials_kept_days,
         .finding = on_finding,
         .progress = on_progress,
         .ctx = &view,
@@ -180,6 +185,7 @@ const struct cli_command cli_reconcile[] = {
          "what Redis holds of it is its row; every asset sums to zero; Redis holds nothing of\n"
          "accounts that do not exist. A difference is read again before it is reported. Exit 2\n"
          "with a difference, also where it was repaired. A row is written to\n"
-         "ballast.reconciliation_run every time.\n"},
+         "ballast.reconciliation_run every time.\n"
+         "Denials older than [store] denials-kept-days are forgotten on this occasion.\n"},
     {.name = NULL},
 };

@@ -35,6 +35,26 @@ class Reconcile(harness.Case):
                             f"where run = {summary['run']}")
         self.assertEqual(row, f"clean|0|{summary['accounts']}")
 
+    def test_old_denials_are_forgotten(self):
+        client = self.box.client()
+        for amount in (1000, 2000, 3000):
+            self.assertEqual(client.execute_command("CANSPEND", "cyd", amount)[0], "DENY")
+        client.execute_command("SUSPEND", "cyd", "KEY", "suspend-cyd")
+        self.addCleanup(client.execute_command, "RESUME", "cyd", "KEY", "resume-cyd")
+        self.tamper("update ballast.decision set at = at - interval '400 days' "
+                    "where account_id = 'cyd' and coalesce(amount, 0) <> 3000;"
+                    "update ballast.decision set at = at + interval '2 hours' where amount = 2000")
+        _, summary = self.reconcile()
+        self.assertEqual(summary["denials_forgotten"], 1)
+
+        def left():
+            return self.box.psql("select kind, amount from ballast.decision "
+                                 "where account_id = 'cyd' order by 1, 2")
+        self.assertEqual(left(), "deny|2000\ndeny|3000\nsuspend|")
+        self.box.daemon.configure("[store]\ndenials-kept-days = 399")
+        self.assertEqual(self.reconcile()[1]["denials_forgotten"], 1)
+        self.assertEqual(left(), "deny|3000\nsuspend|")
+
     def test_what_no_reader_believes_is_no_difference(self):
         redis = self.box.redis.client()
         redis.delete("bal:ada")

@@ -222,6 +222,44 @@ $$;
 
 DO $$
 DECLARE
+    kept bigint;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    UPDATE ballast.decision SET at = at - interval '5 days' WHERE kind <> 'fuse';
+    SET LOCAL session_replication_role = origin;
+    SELECT count(*) INTO STRICT kept FROM ballast.decision WHERE kind <> 'deny';
+    ASSERT ballast.prune_denials(6, 10) = 0, 'what is younger was pruned';
+    ASSERT ballast.prune_denials(5, 1) = 1 AND ballast.prune_denials(5, 100) = 1
+       AND ballast.prune_denials(5, 100) = 0, 'the denials of 5 days ago';
+    ASSERT (SELECT count(*) = kept FROM ballast.decision), 'only denials are pruned';
+    -- Nobody prunes anything else, nor what is from today.
+    PERFORM pg_temp.one('canspend', NULL, 'd.spend', amount => 1);
+    FOR n IN 1 .. 2 LOOP
+        BEGIN
+            SET LOCAL ROLE ballast_owner;
+            IF n = 1 THEN
+                DELETE FROM ballast.decision WHERE kind = 'deny';
+            ELSE
+                DELETE FROM ballast.decision WHERE kind = 'suspend';
+            END IF;
+            RAISE EXCEPTION 'the owner could prune' USING ERRCODE = 'P0004';
+        EXCEPTION WHEN insufficient_privilege THEN
+            NULL;
+        END;
+        RESET ROLE;
+    END LOOP;
+    BEGIN
+        PERFORM ballast.prune_denials(0, 10);
+        RAISE EXCEPTION 'pruned a denial of today' USING ERRCODE = 'P0004';
+    EXCEPTION WHEN insufficient_privilege THEN
+        NULL;
+    END;
+END
+$$;
+\echo ok denials of long ago are pruned, and nothing else
+
+DO $$
+DECLARE
     r ballast.post_result;
     charge bigint;
 BEGIN
