@@ -315,6 +315,15 @@ class Sandbox:
             raise AssertionError(f"psql: {done.stderr.strip()}")
         return done.stdout.strip()
 
+    def poster(self):
+        """The pid of PostgreSQL's one process that commits a worker's batches. A link that is
+        coming up shows the same words for a moment, while it prepares them."""
+        def only():
+            found = self.psql("select pid from pg_stat_activity where state = 'idle' and "
+                              "application_name like '%worker%' and query like '%post_batch%'")
+            return found.isdigit() and int(found)
+        return wait_for(only, what="one process that posts")
+
     def table_locked(self, table, mode="exclusive"):
         """A block in which nobody writes the table (`access exclusive`: nor reads it)."""
         return self.transaction(f"lock table {table} in {mode} mode")

@@ -162,8 +162,7 @@ class Health(harness.Case):
     def test_a_commit_in_doubt(self):
         client = self.box.client()
         client.execute_command("OPEN", "bob", "USD/2")
-        pid = int(self.box.psql("SELECT pid FROM pg_stat_activity WHERE state = 'idle' "
-                                "AND query LIKE '%post_batch%' AND pid <> pg_backend_pid()"))
+        pid = self.box.poster()
         harness.send_signal(pid, signal.SIGSTOP)
         poster = threading.Thread(
             target=lambda: self.refused("UNKNOWN", client, "CREDIT", "bob", 1, "KEY", "doubt"))

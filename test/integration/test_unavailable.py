@@ -36,9 +36,7 @@ class Unavailable(resp.Case):
     @contextlib.contextmanager
     def poster_paused(self):
         """PostgreSQL's process that commits the daemon's batches does not move."""
-        pid = int(self.box.psql("select pid from pg_stat_activity where usename is not null and "
-                                "state = 'idle' and query like '%post_batch%' "
-                                "and pid <> pg_backend_pid()"))
+        pid = self.box.poster()
         harness.send_signal(pid, signal.SIGSTOP)
         try:
             yield
@@ -166,6 +164,7 @@ class Unavailable(resp.Case):
         """What waits already keeps its own, and holds up nobody behind it."""
         self.open_cached("shortened", 5)
         patient = [self.connect() for _ in range(2)]
+        self.addCleanup(self.reload, int(TIMEOUT_SECONDS * 1000))
         self.reload(60000)
         with self.poster_paused():
             for number, connection in enumerate(patient):
