@@ -39,6 +39,49 @@ BEGIN
 END
 $$;
 
+-- Of the operations that a set-based statement has reserved keys and ids for: the amounts, NULL where the
+-- key was used before.
+CREATE FUNCTION ballast.of_new_keys(p_kind text[], p_key text[], p_id bigint[], p_amount bigint[])
+RETURNS bigint[]
+LANGUAGE sql STABLE
+AS $$
+    SELECT ARRAY(SELECT (SELECT p_amount[i] FROM ballast.mutation AS m
+                          WHERE m.key = ANY (ARRAY[p_key[i]]) AND m.kind = p_kind[i]
+                            AND coalesce(m.transfer, m.made) = p_id[i])
+                   FROM generate_subscripts(p_key, 1) AS i ORDER BY i)
+$$;
+
+-- What a set-based statement has left, by the places in its arrays: gives its keys back and plays it in
+-- order. Its accounts are locked already.
+CREATE FUNCTION ballast.post_rest(
+    p_commit bigint, p_rest integer[], p_id bigint[], p_kind text[], p_key text[],
+    p_account text[], p_peer text[], p_amount bigint[], p_target bigint[], p_memo text[],
+    p_op integer[])
+RETURNS SETOF ballast.post_result
+LANGUAGE plpgsql
+SET search_path = ballast, pg_temp
+AS $$
+BEGIN
+    DELETE FROM ballast.mutation AS m
+     USING unnest(p_rest) AS i
+     WHERE m.key = ANY (ARRAY[p_key[i]]) AND m.kind = p_kind[i]
+       AND coalesce(m.transfer, m.made) = p_id[i];
+    RETURN QUERY
+    SELECT r.*
+      FROM ballast.post_and_note(
+               p_commit, ARRAY(SELECT p_kind[i] FROM unnest(p_rest) AS i),
+               ARRAY(SELECT p_key[i] FROM unnest(p_rest) AS i),
+               ARRAY(SELECT p_account[i] FROM unnest(p_rest) AS i),
+               ARRAY(SELECT p_peer[i] FROM unnest(p_rest) AS i),
+               ARRAY(SELECT NULL::text FROM unnest(p_rest)),
+               ARRAY(SELECT p_amount[i] FROM unnest(p_rest) AS i),
+               ARRAY(SELECT CASE p_kind[i] WHEN 'hold' THEN p_target[i] END
+                       FROM unnest(p_rest) AS i),
+               ARRAY(SELECT p_memo[i] FROM unnest(p_rest) AS i),
+               ARRAY(SELECT p_op[i] FROM unnest(p_rest) AS i)) AS r;
+END
+$$;
+
 -- Posts a batch. Parallel arrays, one row an operation, or a leg of an mtransfer; op numbers the
 -- operations, ascending, equal for the legs of one mtransfer. What each kind uses:
 --   open       account, asset, amount = floor (NULL: 0); no key
@@ -138,9 +181,7 @@ BEGIN
     ON CONFLICT (key) DO NOTHING;
     GET DIAGNOSTICS posted = ROW_COUNT;
     IF posted < cardinality(p_op) THEN
-        delta := ARRAY(SELECT (SELECT delta[i] FROM ballast.mutation AS m
-                                WHERE m.key = ANY (ARRAY[p_key[i]]) AND m.transfer = id[i])
-                         FROM generate_subscripts(p_op, 1) AS i);
+        delta := ballast.of_new_keys(p_kind, p_key, id, delta);
     END IF;
 
     -- Every account of the batch is updated, in sorted order, so that all are locked: those that
@@ -203,26 +244,14 @@ BEGIN
         RETURN;
     END IF;
 
-    -- What is left gives its keys back and is played in order. Its accounts are locked already.
     rest := ARRAY(SELECT i FROM generate_subscripts(p_op, 1) AS i
                    WHERE NOT EXISTS (SELECT FROM ballast.transfer AS t
                                       WHERE t.transfer = ANY (ARRAY[id[i]]))
                    ORDER BY i);
-    DELETE FROM ballast.mutation AS m
-     USING unnest(rest) AS i
-     WHERE m.key = ANY (ARRAY[p_key[i]]) AND m.transfer = id[i];
     RETURN QUERY
     SELECT r.*
-      FROM ballast.post_and_note(
-               p_commit, ARRAY(SELECT p_kind[i] FROM unnest(rest) AS i),
-               ARRAY(SELECT p_key[i] FROM unnest(rest) AS i),
-               ARRAY(SELECT p_account[i] FROM unnest(rest) AS i),
-               ARRAY(SELECT p_peer[i] FROM unnest(rest) AS i),
-               ARRAY(SELECT NULL::text FROM unnest(rest)),
-               ARRAY(SELECT p_amount[i] FROM unnest(rest) AS i),
-               ARRAY(SELECT NULL::bigint FROM unnest(rest)),
-               ARRAY(SELECT p_memo[i] FROM unnest(rest) AS i),
-               ARRAY(SELECT p_op[i] FROM unnest(rest) AS i)) AS r;
+      FROM ballast.post_rest(p_commit, rest, id, p_kind, p_key, p_account, p_peer, p_amount,
+                             p_target, p_memo, p_op) AS r;
 END
 $$;
 

@@ -55,10 +55,7 @@ BEGIN
     ON CONFLICT (key) DO NOTHING;
     GET DIAGNOSTICS posted = ROW_COUNT;
     IF posted < cardinality(p_op) THEN
-        delta := ARRAY(SELECT (SELECT delta[i] FROM ballast.mutation AS m
-                                WHERE m.key = ANY (ARRAY[p_key[i]]) AND m.kind = 'hold'
-                                  AND m.made = id[i])
-                         FROM generate_subscripts(p_op, 1) AS i);
+        delta := ballast.of_new_keys(p_kind, p_key, id, delta);
     END IF;
     RETURN QUERY
     WITH step AS MATERIALIZED (
@@ -110,26 +107,14 @@ BEGIN
         RETURN;
     END IF;
 
-    -- What is left gives its keys back and is played in order. Its accounts are locked already.
     rest := ARRAY(SELECT i FROM generate_subscripts(p_op, 1) AS i
                    WHERE NOT EXISTS (SELECT FROM ballast.hold AS h
                                       WHERE h.hold = ANY (ARRAY[id[i]]))
                    ORDER BY i);
-    DELETE FROM ballast.mutation AS m
-     USING unnest(rest) AS i
-     WHERE m.key = ANY (ARRAY[p_key[i]]) AND m.kind = 'hold' AND m.made = id[i];
     RETURN QUERY
     SELECT r.*
-      FROM ballast.post_and_note(
-               p_commit, ARRAY(SELECT p_kind[i] FROM unnest(rest) AS i),
-               ARRAY(SELECT p_key[i] FROM unnest(rest) AS i),
-               ARRAY(SELECT p_account[i] FROM unnest(rest) AS i),
-               ARRAY(SELECT p_peer[i] FROM unnest(rest) AS i),
-               ARRAY(SELECT NULL::text FROM unnest(rest)),
-               ARRAY(SELECT p_amount[i] FROM unnest(rest) AS i),
-               ARRAY(SELECT p_target[i] FROM unnest(rest) AS i),
-               ARRAY(SELECT p_memo[i] FROM unnest(rest) AS i),
-               ARRAY(SELECT p_op[i] FROM unnest(rest) AS i)) AS r;
+      FROM ballast.post_rest(p_commit, rest, id, p_kind, p_key, p_account, p_peer, p_amount,
+                             p_target, p_memo, p_op) AS r;
 END
 $$;
 
