@@ -2,6 +2,7 @@
 
 import json
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 
 import checker
@@ -173,6 +174,21 @@ class Fuses(resp.MutationCase):
         self.assertEqual((lines[-1]["suspended"], lines[-1]["whole"]), (SUSPENSIONS - 3, False))
         self.box.cli("fuse", "reset", "suspensions", "--reason", "meant it", "--quiet")
         self.assertEqual(self.lines("sweep")[-1]["suspended"], 3)
+
+    def test_sweep_is_decided_by_the_store(self):
+        """Money comes between the sweep's look and its suspension: the store has the last word."""
+        account = self.accounts[0]
+        self.done("SETFLOOR", account, 1, "KEY", f"{account}/f")
+        with ThreadPoolExecutor() as pool:
+            with self.box.transaction(
+                    f"select ballast.post('{account}/1', '@world', '{account}', 5)", end="commit"):
+                sweep = pool.submit(self.lines, "sweep")
+                harness.wait_for(lambda: self.box.psql(
+                    "select count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock' "
+                    "and query like '%post_batch%'") == "t", what="the suspension that waits")
+            lines = sweep.result()
+        self.assertEqual([(x["account"], x["suspended"]) for x in lines[:-1]], [(account, False)])
+        self.assertEqual(self.three.ask("BALANCE", account, "FRESH")["status"], "active")
 
     def test_subcommands_of_the_protocol(self):
         account = self.accounts[0]

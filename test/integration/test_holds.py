@@ -113,6 +113,25 @@ class Holds(resp.MutationCase):
             "from ballast.decision where kind = 'deny' and account_id = 'spend' "
             "order by decision desc limit 1"), "1|100|120|-50|4|suspended|SUSPENDED|open")
 
+    def test_what_cannot_be_recorded_is_not_decided(self):
+        """The store is there, and takes no record of a decision."""
+        self.open("unsaid", 10)
+        self.box.psql("CREATE FUNCTION ballast.full_disk() RETURNS trigger LANGUAGE plpgsql AS "
+                      "$$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$;"
+                      "CREATE TRIGGER full_disk BEFORE INSERT ON ballast.decision "
+                      "FOR EACH STATEMENT EXECUTE FUNCTION ballast.full_disk()")
+        try:
+            self.assertEqual(self.spend("unsaid", 11)[:2], ["UNKNOWN", "UNAVAILABLE"])
+            self.refused("UNAVAILABLE", "SUSPEND", "unsaid", "KEY", "unsaid-1")
+            self.refused("UNAVAILABLE", "CHARGE", "BEGIN", "unsaid", 5, "KEY", "unsaid-2",
+                         "THRESHOLD", 11)
+        finally:
+            self.box.psql("DROP FUNCTION ballast.full_disk() CASCADE")
+        harness.wait_for(lambda: self.spend("unsaid", 11)[:2] == ["DENY", "INSUFFICIENT"],
+                         what="a denial")
+        self.assertEqual(self.state("unsaid"), ("10", "2"))
+        self.assertEqual(self.three.ask("CHARGE", "LIST", "unsaid"), [])
+
     # --- time ---
 
     def test_time_frees_what_is_held(self):

@@ -221,6 +221,20 @@ $$;
 \echo ok forbidden transitions are refused by the tables themselves
 
 DO $$
+BEGIN
+    SET LOCAL ROLE ballast_owner;
+    INSERT INTO ballast.charge (charge, amount, threshold, balance, held, version, begun_at,
+                                account_id)
+    SELECT c.charge + 10^6, c.amount, c.threshold, c.balance, c.held, c.version, now(), c.account_id
+      FROM ballast.charge AS c WHERE c.account_id = 'c.batch' AND c.state = 'begun';
+    RAISE EXCEPTION 'a second open charge could be written' USING ERRCODE = 'P0004';
+EXCEPTION WHEN unique_violation THEN
+    NULL;
+END
+$$;
+\echo ok the table takes one open charge of an account
+
+DO $$
 DECLARE
     kept bigint;
 BEGIN
@@ -299,8 +313,31 @@ BEGIN
     PERFORM pg_temp.expect(pg_temp.one('suspend', 'xf-s4', 'f.4'), 'OK'),
             pg_temp.expect(pg_temp.one('charge', 'xf-c4', 'f.4', amount => 1, target => 1), 'FUSE'),
             ballast.reset_fuse('charges', 'ops@host', 'the end');
+    ASSERT (SELECT array_agg(d.detail ORDER BY d.decision)
+              FROM (SELECT * FROM ballast.decision WHERE kind = 'fuse'
+                     ORDER BY decision DESC LIMIT 3) AS d)
+           = ARRAY['suspensions reset by ops@host, was blown: looked at it',
+                   'suspensions reset by ops@host, was whole: twice',
+                   'charges reset by ops@host, was blown: the end'], 'the record of resets';
     ASSERT (SELECT f.counted = 1 AND f.note = 'reset by ops@host: twice'
               FROM ballast.fuse_states() AS f WHERE f.name = 'suspensions'), 'after the reset';
 END
 $$;
 \echo ok fuses blow, refuse and are reset
+
+DO $$
+BEGIN
+    PERFORM set_config('ballast.fuses', 'charges=3,0 suspensions=3,50 window=600', true);
+    ANALYZE ballast.account;
+    ASSERT (SELECT array_agg(f.allowed ORDER BY f.name)
+              FROM ballast.fuse_states() AS f)
+           = ARRAY[3, (SELECT greatest(3, (count(*) / 2.0)::bigint) FROM ballast.account)]
+       AND (SELECT count(*) > 8 FROM ballast.account), 'the greater of a number and a share';
+    ASSERT (SELECT f.counted = 1 FROM ballast.fuse_states() AS f WHERE f.name = 'suspensions'),
+        'a suspension within the window';
+    PERFORM set_config('ballast.fuses', 'charges=3,0 suspensions=3,50 window=0.000001', true);
+    ASSERT (SELECT f.counted = 0 FROM ballast.fuse_states() AS f WHERE f.name = 'suspensions'),
+        'a suspension before the window';
+END
+$$;
+\echo ok a fuse counts what its window holds, up to a number or a share of the accounts
