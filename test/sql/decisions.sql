@@ -6,6 +6,7 @@
 DO $$
 DECLARE
     r ballast.post_result;
+    hold bigint;
 BEGIN
     PERFORM pg_temp.open('d.ann'), pg_temp.one('credit', 'xd-1', 'd.ann', '@world', 100);
     r := pg_temp.expect(pg_temp.one('suspend', 'xd-2', 'd.ann', memo => 'ifbelow'), 'OK', 100, 2);
@@ -30,8 +31,16 @@ BEGIN
     ASSERT r.status = 'active' AND r.changed, r::text;
     r := pg_temp.expect(pg_temp.one('resume', 'xd-9', 'd.ann'), 'OK', 101, 7);
     ASSERT NOT r.changed, 'resumed twice';
+    -- Below is what is available, not the balance.
+    hold := (pg_temp.one('hold', 'xd-14', 'd.ann', amount => 52)).id;
+    PERFORM pg_temp.one('setfloor', 'xd-13', 'd.ann', amount => 50);
+    r := pg_temp.expect(pg_temp.one('suspend', 'xd-15', 'd.ann', memo => 'ifbelow'), 'OK', 101, 10);
+    ASSERT r.status = 'suspended', r::text;
+    PERFORM pg_temp.one('resume', 'xd-16', 'd.ann'),
+            pg_temp.one('release', 'xd-17', NULL, target => hold),
+            pg_temp.one('setfloor', 'xd-18', 'd.ann', amount => 0);
     PERFORM pg_temp.one('debit', 'xd-10', 'd.ann', '@world', 101),
-            pg_temp.expect(pg_temp.one('close', 'xd-11', 'd.ann'), 'OK', 0, 9),
+            pg_temp.expect(pg_temp.one('close', 'xd-11', 'd.ann'), 'OK', 0, 15),
             pg_temp.expect(pg_temp.one('suspend', 'xd-12', 'd.ann'), 'CLOSED'),
             pg_temp.expect(pg_temp.one('resume', 'xd-12', 'd.ann'), 'CLOSED'),
             pg_temp.expect(pg_temp.one('suspend', 'xd-12', 'd.nobody'), 'NOACCOUNT'),
@@ -174,6 +183,11 @@ BEGIN
     FOREACH attempt IN ARRAY ARRAY[
         'UPDATE ballast.charge SET state = ''begun''',
         'UPDATE ballast.charge SET state = ''succeeded'', transfer = 1',
+        -- Rows that are sound as rows, and come from where they must not.
+        'UPDATE ballast.charge SET state = ''begun'', settled_at = NULL, settled_version = NULL '
+            'WHERE state = ''failed'' AND account_id = ''m.ann''',
+        'UPDATE ballast.charge SET state = ''failed'', transfer = NULL '
+            'WHERE state = ''succeeded'' AND account_id = ''c.ann''',
         'DELETE FROM ballast.charge', 'UPDATE ballast.charge SET amount = amount + 1',
         'INSERT INTO ballast.charge SELECT charge + 10^6, amount, threshold, balance, held, '
             'version, settled_version, transfer, begun_at, settled_at, account_id, state '
@@ -185,6 +199,9 @@ BEGIN
         'UPDATE ballast.hold SET amount = amount + 1', 'DELETE FROM ballast.hold',
         'INSERT INTO ballast.hold SELECT hold + 10^6, amount, version, transfer, begun_at, '
             'expires, ended_at, account_id, state FROM ballast.hold WHERE state = ''released''',
+        'INSERT INTO ballast.decision (kind, account_id, balance, held, floor, status, daemon, era, '
+            'era_state, health) VALUES (''suspend'', ''m.ann'', 1, 0, 0, ''active'', ''d'', 0, ''open'', '
+            '''ok'')',
         'UPDATE ballast.account SET status = ''active'' WHERE status = ''closed''',
         'INSERT INTO ballast.account (account_id, asset, balance, version, opened_at, changed_at, '
             'status) VALUES (''m.born'', ''USD/2'', 0, 1, now(), now(), ''suspended'')']
