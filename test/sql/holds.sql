@@ -51,6 +51,13 @@ BEGIN
     r := pg_temp.expect(pg_temp.one('release', 'h-8', NULL, target => hold), 'OK', 850, 6);
     ASSERT r.duplicate AND r.held = 0, r::text;
 
+    -- Not empty either where all that it has is held of its credit.
+    PERFORM pg_temp.open('h.credit', -10);
+    hold := (pg_temp.one('hold', 'h-12', 'h.credit', amount => 10)).id;
+    PERFORM pg_temp.expect(pg_temp.one('close', 'h-13', 'h.credit'), 'NOTEMPTY', 0, 2),
+            pg_temp.one('release', 'h-14', NULL, target => hold),
+            pg_temp.expect(pg_temp.one('close', 'h-15', 'h.credit'), 'OK', 0, 4);
+
     -- All of it, and what was promised is paid whatever became of the floor since.
     r := pg_temp.one('hold', 'h-9', 'h.ann', amount => 800);
     PERFORM pg_temp.expect(pg_temp.one('setfloor', 'h-10', 'h.ann', amount => 500), 'OK', 850, 8),
