@@ -87,6 +87,16 @@ static inline void read_queue_push(struct read_queue *queue, struct read_item *i
     queue->count++;
 }
 
+static inline void read_queue_push_front(struct read_queue *queue, struct read_item *item)
+{
+    item->next = queue->first;
+    if (queue->first == NULL) {
+        queue->end = &item->next;
+    }
+    queue->first = item;
+    queue->count++;
+}
+
 static inline struct read_item *read_queue_pop(struct read_queue *queue)
 {
     struct read_item *item = queue->first;

@@ -237,27 +237,19 @@ static void show(struct fill *fill)
     ensure_published(engine, &fill->ensure, fill->shown, collect_shown(fill), fence_passed);
 }
 
-/* The statement failed: its items go back in front, those of one account in their order. */
+/* The statement failed: its items go back in front, and those of one account, of which the last
+ * stands first, in their order. */
 static void back_to_queue(struct fill *fill)
 {
     struct engine *engine = fill->engine;
-    struct read_queue again;
-    read_queue_init(&again);
+    order_release(engine); /* they stand behind these */
     for (size_t i = 0; i < fill->count; i++) {
-        struct read_queue account;
-        read_queue_init(&account);
         for (struct read_item *item = fill->waiters[i], *next; item != NULL; item = next) {
-            struct read_queue one;
             next = item->next;
             order_leave(engine, item);
-            read_queue_init(&one);
-            read_queue_push(&one, item);
-            read_queue_prepend(&account, &one);
+            read_queue_push_front(&engine->misses, item);
         }
-        read_queue_prepend(&again, &account);
     }
-    order_release(engine); /* they stand behind these */
-    read_queue_prepend(&engine->misses, &again);
     fill_over(fill);
 }
 

@@ -46,15 +46,22 @@ static void set_entry(struct account_entry *entry, int account, const struct acc
     }
 }
 
+/* The result of the caller's i-th posting, with nothing in it but the outcome. */
+static struct mutation_result *begin_result(struct statement *statement, int i)
+{
+    struct mutation_result *result = &statement->caller_postings[i]->result;
+    memset(result, 0, sizeof *result);
+    result->outcome = statement->postings[i].outcome;
+    return result;
+}
+
 static void answer_post(struct statement *statement, enum store_status status)
 {
     struct account_entry entries[CHANGES_MAX];
     struct store_posted reply = {entries, 0};
     for (int i = 0; status == STORE_OK && i < statement->count; i++) {
         const struct db_posting *posting = &statement->postings[i];
-        struct mutation_result *result = &statement->caller_postings[i]->result;
-        memset(result, 0, sizeof *result);
-        result->outcome = posting->outcome;
+        struct mutation_result *result = begin_result(statement, i);
         result->duplicate = posting->duplicate;
         result->changed = posting->changed;
         result->transfer = posting->transfer != 0 ? posting->transfer : posting->made;
@@ -83,9 +90,7 @@ static void answer_refusals(struct statement *statement, enum store_status statu
     struct store_posted reply = {entries, 0};
     for (int i = 0; status == STORE_OK && i < statement->count; i++) {
         const struct db_posting *posting = &statement->postings[i];
-        struct mutation_result *result = &statement->caller_postings[i]->result;
-        memset(result, 0, sizeof *result);
-        result->outcome = posting->outcome;
+        (void)begin_result(statement, i);
         if (posting->outcome != OUTCOME_UNKNOWN && posting->state.version > 0) {
             set_entry(&entries[reply.count++], posting->account, &posting->state);
         }
