@@ -241,7 +241,9 @@ struct engine {
     size_t reader_count;
     struct cache_link *cache;
     struct breaker breaker;  /* of what is sent to the readers */
-    int64_t readers_down_us; /* since when no reader is up; 0: one is */
+    int64_t readers_down_us; /* since when no reader is up, or since the writer came back before
+                                them; 0: one is */
+    bool writer_was_up;
 
     struct trust_era era; /* own copy; valid when engine_trusts_cache() said so */
     uint64_t matched_era; /* the era that was compared with the link's identity */

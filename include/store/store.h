@@ -84,6 +84,9 @@ struct store_hooks {
 struct store_link *store_link_create(struct event_base *base, const struct store_options *options,
                                      const struct store_hooks *hooks, void *ctx, char *err,
                                      size_t errlen) __attribute__((warn_unused_result));
+/* Another link has just met this server in health: one that waits for its next attempt to connect
+ * makes it now. Else nothing. */
+void store_link_hurry(struct store_link *link);
 /* Closes; a request in flight gets its callback (IN_DOUBT, or UNSENT) before this returns. */
 void store_link_free(struct store_link *link);
 

@@ -215,13 +215,14 @@ void engine_links_changed(struct engine *engine)
         return;
     }
     engine->matched_era = 0; /* the cache's link may lead to another Redis now */
+    bool writer_up = store_link_is_up(engine->main.link);
     if (any_reader_up(engine)) {
         engine->readers_down_us = 0;
-    } else if (engine->readers_down_us == 0) {
-        engine->readers_down_us = clock_boot_us();
+    } else if (engine->readers_down_us == 0 || (writer_up && !engine->writer_was_up)) {
+        engine->readers_down_us = clock_boot_us(); /* the store is back: a reader will be soon */
     }
-    metrics_set(&engine->metrics->store_up,
-                store_link_is_up(engine->main.link) && any_reader_up(engine));
+    engine->writer_was_up = writer_up;
+    metrics_set(&engine->metrics->store_up, writer_up && any_reader_up(engine));
     metrics_set(&engine->metrics->cache_up, cache_link_is_up(engine->cache));
     engine_ask_flush(engine);
 }

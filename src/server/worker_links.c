@@ -40,10 +40,20 @@ static void worker_links_changed(struct worker_thread *self)
     worker_show_status(self);
 }
 
+static void worker_hurry_store_links(struct worker_thread *self)
+{
+    store_link_hurry(self->writer);
+    store_link_hurry(self->detour);
+    for (size_t i = 0; i < self->reader_count; i++) {
+        store_link_hurry(self->readers[i]);
+    }
+}
+
 static void worker_store_up(void *ctx, struct store_link *link)
 {
     struct worker_thread *self = ctx;
 
+    worker_hurry_store_links(self);
     cache_link_set_mac_key(self->cache, store_link_mac_key(link));
     self->mac_key_known = true;
     metrics_add(&self->worker.metrics->store_connects, 1);

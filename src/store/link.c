@@ -431,6 +431,13 @@ void store_link_free(struct store_link *link)
     }
 }
 
+void store_link_hurry(struct store_link *link)
+{
+    if (link->state == LINK_WAITING) {
+        link_arm_timer(link, 0);
+    }
+}
+
 bool store_link_ready(const struct store_link *link)
 {
     return link->state == LINK_UP && link->stage == REQUEST_NONE && !link->rejecting;

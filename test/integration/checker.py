@@ -51,14 +51,16 @@ def trust_of(client):
 
 
 def wait_trusted(box, seconds=10.0, daemon=1):
-    """Until that daemon answers from the cache."""
+    """Until that daemon answers from the cache, and its links to the store are up."""
     client = box.client(daemon)
     client.execute_command("OPEN", "trust-probe", "USD/2")
 
     def trusted():
         client.get("trust-probe")
         source = harness.record(client.execute_command("BALANCE", "trust-probe"))["source"]
-        return trust_of(client) == "trusting" and source == "cache"
+        store = client.info("store")
+        return (trust_of(client) == "trusting" and source == "cache" and
+                store["store_writes"] == store["store_reads"] == "up")
     try:
         harness.wait_for(trusted, seconds * SLOWNESS, f"trust in the cache at daemon {daemon}")
     finally:

@@ -96,11 +96,12 @@ START_TEST(a_query_may_have_its_own_timeout)
 }
 END_TEST
 
-START_TEST(a_silent_address_is_given_up)
+/* A socket that listens, to which the link is to connect. */
+static int listen_in_place_of_the_server(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t len = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     char conninfo[128];
 
     ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, len), 0);
@@ -109,10 +110,52 @@ START_TEST(a_silent_address_is_given_up)
     snprintf(conninfo, sizeof(conninfo), "host=127.0.0.1 port=%d", ntohs(address.sin_port));
     free((char *)t.options.conninfo);
     t.options.conninfo = strdup(conninfo);
+    return fd;
+}
+
+START_TEST(a_silent_address_is_given_up)
+{
+    int fd = listen_in_place_of_the_server();
+
     t.options.connect_timeout_ms = 300;
     ck_assert_ptr_nonnull(strstr(link_refused(), "no connection within 300 ms"));
     ck_assert(!store_link_needs_operator(t.link));
     close(fd);
+}
+END_TEST
+
+/* The next attempt of a link comes, and is hung up on. */
+static void refuse_one_attempt(int listener, bool hurried)
+{
+    int64_t deadline = clock_boot_us() + WAIT_MS * 1000;
+    int fd;
+
+    while ((fd = accept(listener, NULL, NULL)) < 0) {
+        ck_assert(clock_boot_us() < deadline);
+        event_base_loop(t.base, EVLOOP_NONBLOCK);
+        if (hurried) {
+            store_link_hurry(t.link);
+        }
+    }
+    close(fd);
+}
+
+/* By the eighth attempt the pause is a second. */
+START_TEST(hurried_does_not_wait_for_its_backoff)
+{
+    int listener = listen_in_place_of_the_server();
+    int64_t started;
+
+    create_link_with(store_link_create);
+    for (int i = 0; i < 7; i++) {
+        refuse_one_attempt(listener, false);
+    }
+    started = clock_boot_us();
+    for (int i = 0; i < 20; i++) {
+        refuse_one_attempt(listener, true);
+    }
+    ck_assert_int_lt(clock_boot_us() - started, 20 * 750000);
+    close(listener);
 }
 END_TEST
 
@@ -258,7 +301,8 @@ END_TEST
 STORE_MAIN("link", comes_up_with_its_facts, forces_the_session_settings, bad_conninfo_is_no_link,
            submitted_while_down_is_unsent_afterwards, submitted_while_coming_up_is_unsent,
            free_answers_what_was_not_sent, a_query_may_have_its_own_timeout,
-           a_silent_address_is_given_up, fsync_off_is_refused, schema_missing_needs_an_operator,
+           a_silent_address_is_given_up, hurried_does_not_wait_for_its_backoff,
+           fsync_off_is_refused, schema_missing_needs_an_operator,
            database_missing_needs_an_operator, another_schema_version_needs_an_operator,
            a_wrong_password_backs_off, free_answers_what_is_in_flight, a_callback_may_free_the_link,
            a_callback_may_submit, a_bare_link_needs_no_schema)
