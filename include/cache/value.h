@@ -1,15 +1,18 @@
 /*
  * What stands in Redis for an account, and how far it can be believed.
  *
- *     value     ERA VERSION ASSET BALANCE HELD FLOOR STATUS WRITTEN_MS MAC
- *               7 1042 USD/2 250000 0 -5000 a 1374105600123 Zk3v0lq_8Fs
- *     negative  ERA 0 WRITTEN_MS MAC            the store says: no such account (rule T10)
+ *     value     ERA VERSION ASSET BALANCE [hHELD] [fFLOOR] [s|c] SEAL
+ *               7 1042 USD/2 250000 f-5000 T_vE4B7Zk3v0lq_8Fs
+ *     negative  ERA 0 SEAL                      the store says: no such account (rule T10)
  *     token     ~ERA UNIQUE                     a fill is under way (rule T9)
  *
- * Numbers are decimal, STATUS is a, s or c, MAC is SipHash-2-4 in base64url over the account id, a
- * zero byte and everything before the MAC, keyed from the store: garbage, a neighbour's value or a
- * human's edit is poison, never an answer. Scripts in Redis read ERA and VERSION from the front.
- * Versions and eras stay below 2^53, where Redis' Lua counts exactly.
+ * Numbers are decimal. What is held, the floor, and the status (s suspended, c closed) stand only
+ * where they are not 0, 0 and active: with 44 bytes, which an ordinary value does not exceed, Redis
+ * keeps key and value in two allocations instead of three. The SEAL is 18 characters of base64url:
+ * seven for when it was written (ms since 1970), eleven for the MAC, which is SipHash-1-3 over the
+ * account id, a zero byte and everything before it, keyed from the store: garbage, a neighbour's
+ * value or a human's edit is poison, never an answer. Scripts in Redis read ERA and VERSION from
+ * the front. Versions and eras stay below 2^53, where Redis' Lua counts exactly.
  *
  * Pure: no clock, no allocation, any thread.
  */
@@ -35,7 +38,7 @@ enum cache_value_kind {
 struct cache_value {
     enum cache_value_kind kind;
     uint64_t era;
-    int64_t written_ms; /* wall clock of the daemon that read it from the store */
+    int64_t written_ms; /* wall clock of the daemon that read it from the store; 0 to 2^42-1 */
     struct account_state state;
 };
 

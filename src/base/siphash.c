@@ -35,15 +35,22 @@ static inline uint64_t sip_word(const uint8_t *bytes)
     return le64toh(word);
 }
 
-static inline void sip_compress(struct sip_state *s, uint64_t word)
+static inline void sip_rounds(struct sip_state *s, int rounds)
+{
+    for (int i = 0; i < rounds; i++) {
+        sip_round(s);
+    }
+}
+
+static inline void sip_compress(struct sip_state *s, uint64_t word, int rounds)
 {
     s->v3 ^= word;
-    sip_round(s);
-    sip_round(s);
+    sip_rounds(s, rounds);
     s->v0 ^= word;
 }
 
-uint64_t siphash24(const void *data, size_t len, const uint8_t key[SIPHASH_KEY_BYTES])
+static inline uint64_t siphash(const void *data, size_t len, const uint8_t key[SIPHASH_KEY_BYTES],
+                               int word_rounds, int end_rounds)
 {
     const uint8_t *at = data;
     uint64_t k0 = sip_word(key), k1 = sip_word(key + 8);
@@ -57,7 +64,7 @@ uint64_t siphash24(const void *data, size_t len, const uint8_t key[SIPHASH_KEY_B
     size_t left = len;
 
     for (; left >= 8; left -= 8, at += 8) {
-        sip_compress(&s, sip_word(at));
+        sip_compress(&s, sip_word(at), word_rounds);
     }
     if (left > 0 && len >= 8) {
         last |= sip_word(at + left - 8) >> (8 * (8 - left)); /* the last word, less what is done */
@@ -66,10 +73,18 @@ uint64_t siphash24(const void *data, size_t len, const uint8_t key[SIPHASH_KEY_B
             last |= (uint64_t)at[i] << (8 * i);
         }
     }
-    sip_compress(&s, last);
+    sip_compress(&s, last, word_rounds);
     s.v2 ^= 0xff;
-    for (int i = 0; i < 4; i++) {
-        sip_round(&s);
-    }
+    sip_rounds(&s, end_rounds);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+uint64_t siphash24(const void *data, size_t len, const uint8_t key[SIPHASH_KEY_BYTES])
+{
+    return siphash(data, len, key, 2, 4);
+}
+
+uint64_t siphash13(const void *data, size_t len, const uint8_t key[SIPHASH_KEY_BYTES])
+{
+    return siphash(data, len, key, 1, 3);
 }

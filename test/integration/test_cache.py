@@ -407,7 +407,7 @@ class Lies(CacheCase):
         self.read_right_and_mended()
 
     def test_status_and_case(self):
-        for old, new in ((" a ", " s "), ("USD/2", "EUR/2"), (" 250 ", " 0250 ")):
+        for old, new in ((" 250 ", " 250 s "), (" 250 ", " 250 h0 "), ("USD/2", "EUR/2"), (" 250 ", " 0250 ")):
             with self.subTest(new):
                 self.assertIn(old, self.value)
                 self.redis.set(self.key, self.value.replace(old, new, 1))
@@ -564,7 +564,7 @@ class Memory(CacheCase):
         pipe.execute()
         self.redis.config_set("maxmemory-policy", "allkeys-lru")
         used = self.redis.info("memory")["used_memory"]
-        self.redis.config_set("maxmemory", used + 200_000)
+        self.redis.config_set("maxmemory", used + 100_000)
         for _ in range(3):
             for start in range(0, count, 500):
                 self.assertEqual(self.client.mget(accounts[start:start + 500]), ["5"] * 500)

@@ -1,4 +1,4 @@
-/* SipHash-2-4: the vectors of its authors. */
+/* SipHash-2-4: the vectors of its authors. SipHash-1-3: what CPython hashes bytes with. */
 #include "base/siphash.h"
 
 #include <string.h>
@@ -28,6 +28,29 @@ START_TEST(agrees_with_the_vectors_of_the_paper)
 }
 END_TEST
 
+/* `PYTHONHASHSEED=0 python3 -c 'print(hex(hash(bytes(range(N))) & 2**64 - 1))'`: the key is zero. */
+START_TEST(agrees_with_cpython)
+{
+    static const struct {
+        size_t len;
+        uint64_t hash;
+    } vectors[] = {
+        {1, 0x68a914128e01e473},  {7, 0x2f098ab0c751325a},  {8, 0xead411e67ebe2eea},
+        {9, 0x75927f9d95124362},  {15, 0xf30eb725bb91c9ea}, {16, 0x8972188433a5c5b7},
+        {40, 0x95bc321ab41d8206}, {63, 0x385d3e39e5f37359},
+    };
+    uint8_t key[SIPHASH_KEY_BYTES] = {0}, input[64];
+
+    for (size_t i = 0; i < sizeof input; i++) {
+        input[i] = (uint8_t)i;
+    }
+    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+        ck_assert_msg(siphash13(input, vectors[i].len, key) == vectors[i].hash, "length %zu",
+                      vectors[i].len);
+    }
+}
+END_TEST
+
 START_TEST(any_bit_of_key_or_text_changes_it)
 {
     uint8_t key[SIPHASH_KEY_BYTES] = {1};
@@ -48,4 +71,5 @@ START_TEST(any_bit_of_key_or_text_changes_it)
 }
 END_TEST
 
-UNIT_MAIN("siphash", agrees_with_the_vectors_of_the_paper, any_bit_of_key_or_text_changes_it)
+UNIT_MAIN("siphash", agrees_with_the_vectors_of_the_paper, agrees_with_cpython,
+          any_bit_of_key_or_text_changes_it)
