@@ -266,17 +266,14 @@ void check_postgres_connections(struct doctor_exam *exam, struct doctor_finding 
     }
 }
 
-void check_postgres_disk(struct doctor_exam *exam, struct doctor_finding *finding)
+/* One file system; false where it cannot be seen. */
+static bool look_at_disk(const char *path, struct doctor_finding *finding)
 {
-    const struct doctor_server *server = &exam->postgres.server;
-    char path[sizeof server->data_directory + 8], size[DOCTOR_SIZE_ROOM], all[DOCTOR_SIZE_ROOM];
+    char size[DOCTOR_SIZE_ROOM], all[DOCTOR_SIZE_ROOM];
     struct statvfs disk;
 
-    snprintf(path, sizeof path, "%s/pg_wal", server->data_directory);
-    if (!server->is_local || server->data_directory[0] == '\0' ||
-        (statvfs(path, &disk) != 0 && statvfs(server->data_directory, &disk) != 0)) {
-        doctor_find(finding, DOCTOR_SKIPPED, "its disk cannot be seen from here");
-        return;
+    if (statvfs(path, &disk) != 0) {
+        return false;
     }
     int64_t left = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
     int64_t total = (int64_t)disk.f_blocks * (int64_t)disk.f_frsize;
@@ -287,11 +284,29 @@ void check_postgres_disk(struct doctor_exam *exam, struct doctor_finding *findin
                 left < (small ? share : DISK_FAIL_BYTES) ? DOCTOR_FAIL
                 : left < (small ? 2 * share : wanted)    ? DOCTOR_WARN
                                                          : DOCTOR_OK,
-                "%s of %s are free in %s", doctor_size(size, left), doctor_size(all, total),
-                server->data_directory);
+                "%s of %s are free in %s", doctor_size(size, left), doctor_size(all, total), path);
     if (finding->result != DOCTOR_OK) {
-        doctor_next(finding, "df -h %s; du -sh %s/pg_wal", server->data_directory,
-                    server->data_directory);
+        doctor_next(finding, "df -h %s; du -sh %s/*", path, path);
+    }
+    return true;
+}
+
+/* The log of transactions may have a disk of its own: a full one stops the server, while without room
+ * for the data postings fail (53100) and reads go on. */
+void check_postgres_disk(struct doctor_exam *exam, struct doctor_finding *finding)
+{
+    const struct doctor_server *server = &exam->postgres.server;
+    char wal[sizeof server->data_directory + 8];
+    struct doctor_finding of_wal = {.result = DOCTOR_SKIPPED};
+
+    if (!server->is_local || server->data_directory[0] == '\0' ||
+        !look_at_disk(server->data_directory, finding)) {
+        doctor_find(finding, DOCTOR_SKIPPED, "its disk cannot be seen from here");
+        return;
+    }
+    snprintf(wal, sizeof wal, "%s/pg_wal", server->data_directory);
+    if (look_at_disk(wal, &of_wal) && of_wal.result > finding->result) {
+        *finding = of_wal;
     }
 }
 

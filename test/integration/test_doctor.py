@@ -1,105 +1,25 @@
-"""`ballast doctor`: a healthy sandbox has no fail; each fault is planted, and named with its
-evidence and the next command, within two seconds."""
+"""`ballast doctor`: a healthy sandbox has no fail; each fault of the configuration, of Redis, of
+PostgreSQL and of the trust in the cache is planted, and named with its evidence and the next command.
+What the daemon, the host and their clocks and disks can have is in test_doctor_host.py."""
 
 import contextlib
-import json
 import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
-import time
 import unittest
 from pathlib import Path
 
 import fault_proxy
 import harness
-
-SECONDS_MAX = 2.0  # of the program itself; a sanitizer's build has more for its start
-SLOW_BUILD = "fsanitize" in (harness.BUILD / "flags").read_text(errors="replace")
+from doctor import DoctorCase, between, examine
 
 
-POOLER = """
-import re, socket, sys, threading
-listener = socket.create_server(("127.0.0.1", 0))
-print(listener.getsockname()[1], flush=True)
-
-def carry(source, target, change):
-    while data := source.recv(65536):
-        target.sendall(change(data))
-    target.shutdown(socket.SHUT_WR)
-
-while True:
-    near, _ = listener.accept()
-    far = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-    key = re.compile(rb"(K\\0\\0\\0\\x0c).{4}", re.DOTALL)  # BackendKeyData: process id, secret
-    change = lambda data: key.sub(lambda found: found[1] + bytes([0, 0, 0, 7]), data)
-    threading.Thread(target=carry, args=(near, far, bytes), daemon=True).start()
-    threading.Thread(target=carry, args=(far, near, change), daemon=True).start()
-"""
-
-
-def examine(conf):
-    """Runs doctor; returns name of the check -> its line, and the summary, with the exit status."""
-    words = harness.launcher() + [str(harness.BUILD / "ballast"), "-c", str(conf), "doctor",
-                                  "--json"]
-    start = time.monotonic()
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
-    seconds = time.monotonic() - start
-    *lines, summary = [json.loads(line) for line in done.stdout.splitlines()]
-    summary["exit"] = done.returncode
-    if summary["took_ms"] > SECONDS_MAX * 1000 or (seconds > SECONDS_MAX and not SLOW_BUILD):
-        raise AssertionError(f"doctor took {seconds:.2f} s, {summary['took_ms']} ms of it asking")
-    for line in [*lines, summary]:
-        if line["schema"] != 1 or done.stderr:
-            raise AssertionError(f"{line} {done.stderr}")
-    return {line["check"]: line for line in lines}, summary
-
-
-class DoctorCase(harness.Case):
-    def examine(self):
-        return examine(self.box.daemon.conf)
-
-    def finds(self, check, result, evidence, following):
-        """Polls: what a fault brings about takes a moment to be seen."""
-        def found():
-            lines, summary = self.examine()
-            line = lines.get(check, {"result": "skipped"})
-            fits = line["result"] == result and evidence in line["evidence"]
-            if fits:
-                self.assertIn(following, line["next"])
-                fails = sum(other["result"] == "fail" for other in lines.values())
-                self.assertEqual(summary["fail"], fails)
-                self.assertEqual(summary["exit"], 2 if fails else 0)
-            return fits or self.note(check, lines)
-        self.seen = None
-        try:
-            harness.wait_for(found, what=f"{result} of {check} with '{evidence}'")
-        except AssertionError as error:
-            raise AssertionError(f"{error}\nseen: {self.seen}") from None
-
-    def note(self, check, lines):
-        self.seen = lines.get(check)
-
-    def is_well(self):
-        def well():
-            lines, summary = self.examine()
-            self.seen = [line for line in lines.values() if line["result"] == "fail"]
-            return summary["fail"] == 0
-        try:
-            harness.wait_for(well, 20, "doctor without a fail")
-        except AssertionError as error:
-            raise AssertionError(f"{error}\nseen: {self.seen}") from None
-
-    @contextlib.contextmanager
-    def paused(self, server):
-        server.pause()
-        try:
-            yield
-        finally:
-            server.resume()
+def store_at(port):
+    return (f"[store]\nconninfo = hostaddr=127.0.0.1 port={port} user=postgres dbname=ballast "
+            "sslmode=disable")
 
 
 class Servers(DoctorCase):
@@ -157,10 +77,8 @@ class Servers(DoctorCase):
 
     @harness.level("full")
     def test_redis_on_a_bad_way(self):
-        conf = self.box.dir / "bad-way.conf"
         with fault_proxy.Proxy(self.box.redis.port) as proxy:
-            conf.write_text(self.box.daemon.conf.read_text() +
-                            f"[cache]\naddress = 127.0.0.1:{proxy.port}\n")
+            conf = self.conf_with(f"[cache]\naddress = 127.0.0.1:{proxy.port}")
             proxy.delay(0.06)
             lines, _ = examine(conf)
             self.assertEqual(lines["redis-latency"]["result"], "fail")
@@ -193,6 +111,19 @@ class Servers(DoctorCase):
                 self.assertEqual(lines["redis-eviction"]["result"], "ok")
                 self.assertEqual(lines["redis-memory"]["result"], "ok")
 
+    def test_clients(self):
+        most = self.redis.info("clients")["connected_clients"] + 2  # one of them for doctor
+        with self.setting("maxclients", most):
+            self.finds("redis-clients", "warn", f"of {most} clients", "CLIENT LIST")
+
+    def test_version(self):
+        version = self.redis.info("server")["redis_version"].encode()
+        old = b"5" + version[1:]
+        with between(self.box.redis.port, b"redis_version:" + version,
+                     b"redis_version:" + old) as port:
+            self.finds("redis-version", "fail", old.decode(), "INFO server",
+                       conf=self.conf_with(f"[cache]\naddress = 127.0.0.1:{port}"))
+
     @harness.level("check")
     def test_refused(self):
         with self.setting("min-replicas-to-write", "1"):
@@ -217,9 +148,7 @@ class Servers(DoctorCase):
         secret = self.box.dir / "redis.secret"
         secret.write_text("wrong\n")
         secret.chmod(0o600)
-        conf = self.box.dir / "wrong.conf"
-        conf.write_text(self.box.daemon.conf.read_text() +
-                        "[cache]\nuser = default\npassword-file = redis.secret\n")
+        conf = self.conf_with("[cache]\nuser = default\npassword-file = redis.secret")
         self.redis.execute_command("ACL", "SETUSER", "default", ">right", "resetpass", ">right")
         lines, _ = examine(conf)
         self.redis.execute_command("ACL", "SETUSER", "default", "nopass")
@@ -337,18 +266,18 @@ class Postgres(DoctorCase):
 
     def test_pooler(self):
         """As PgBouncer does, somebody in between makes up the process ids that clients are told."""
-        words = [sys.executable, "-c", POOLER, str(self.box.postgres.port)]
-        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as pooler:
-            conf = self.box.dir / "pooled.conf"
-            port = pooler.stdout.readline().strip()
-            conf.write_text(self.box.daemon.conf.read_text() +
-                            f"[store]\nconninfo = hostaddr=127.0.0.1 port={port} user=postgres "
-                            "dbname=ballast sslmode=disable\n")
-            lines, _ = examine(conf)
-            pooler.terminate()
+        key = rb"(K\0\0\0\x0c).{4}"  # BackendKeyData: process id, secret
+        with between(self.box.postgres.port, key, rb"\g<1>\0\0\0\007") as port:
+            lines, _ = self.examine(self.conf_with(store_at(port)))
         self.assertEqual(lines["postgres-reachable"]["result"], "fail")
         self.assertIn("pooler", lines["postgres-reachable"]["evidence"])
         self.assertIn("grep -n conninfo", lines["postgres-reachable"]["next"])
+
+    def test_version(self):
+        old = (rb"(\0\0\0\x06)15(\d{4})", rb"\g<1>14\g<2>")  # server_version_num
+        with between(self.box.postgres.port, *old) as port:
+            self.finds("postgres-version", "fail", "version 14", "pg_upgradecluster",
+                       conf=self.conf_with(store_at(port)))
 
     def test_what_a_commit_is_worth(self):
         self.box.daemon.stop()  # it would wait for the standby
@@ -399,10 +328,8 @@ class Postgres(DoctorCase):
 
     def test_privileges(self):
         self.box.psql("CREATE ROLE app LOGIN")
-        conf = self.box.dir / "app.conf"
-        conf.write_text(self.box.daemon.conf.read_text() +
-                        f"[store]\nconninfo = hostaddr=127.0.0.1 port={self.box.postgres.port} "
-                        "user=app dbname=ballast\n")
+        conf = self.conf_with(f"[store]\nconninfo = hostaddr=127.0.0.1 "
+                              f"port={self.box.postgres.port} user=app dbname=ballast")
         lines, _ = examine(conf)
         self.assertIn("permission denied", lines["postgres-schema"]["evidence"])
         self.assertIn("grant ballast_daemon", lines["postgres-schema"]["next"])
