@@ -216,9 +216,19 @@ SELECT x.account_id AS subject, format('%s after %s at version %s', x.status, x.
  WHERE x.status IS DISTINCT FROM CASE x.kind
            WHEN 'open' THEN 'active' WHEN 'suspend' THEN 'suspended'
            WHEN 'resume' THEN 'active' WHEN 'close' THEN 'closed' ELSE x.before END
-    OR x.before = 'closed'
+    OR (x.before = 'closed' AND x.kind <> 'expire')
     OR (x.kind = 'suspend' AND x.before <> 'active')
     OR (x.kind = 'resume' AND x.before <> 'suspended');
+
+-- closed_is_empty: a closed account has no money, and holds only what was over when it was closed
+SELECT a.account_id AS subject,
+       format('balance %s, held %s, closed at %s, hold %s until %s', a.balance, a.held, e.at, h.hold,
+              h.expires) AS detail
+  FROM ballast.account AS a
+  LEFT JOIN ballast.account_event AS e ON e.account_id = a.account_id AND e.kind = 'close'
+  LEFT JOIN ballast.hold AS h
+         ON h.account_id = a.account_id AND h.state = 'held' AND h.expires > e.at
+ WHERE a.status = 'closed' AND (a.balance <> 0 OR e.at IS NULL OR h.hold IS NOT NULL);
 
 -- one_era: exactly one era row
 SELECT 'era' AS subject, format('%s rows', count(*)) AS detail

@@ -8,8 +8,9 @@
 --
 -- One transaction posts the expiries of a thousand holds at most, however many are due. What is due
 -- beyond that counts as free for every rule (due_amounts()): nobody is refused, charged or suspended
--- for it, and it is captured and released no more; only account.held, and with it the available
--- that is shown, has it as held until its expiry is posted.
+-- for it, an account that has nothing else is closed, and it is captured and released no more; only
+-- account.held, and with it the available that is shown, has it as held until its expiry is posted,
+-- on an account that is closed by then too.
 
 SET LOCAL ROLE ballast_owner;
 
@@ -67,8 +68,9 @@ CREATE FUNCTION ballast.moment(at timestamptz) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $$ SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
 
--- Accounts with holds whose time is up, those that wait longest first. An account that somebody has
--- locked is left for later, so that nobody's batch waits for it. Holds no lock afterwards: those
+-- Accounts with holds whose time is up: those of so many holds that wait longest. What is on an
+-- account that somebody has locked is left for later and stands in nobody's way, however much it is:
+-- once such accounts are known, the holds are counted without theirs. Holds no lock afterwards: those
 -- that show which accounts are free go with the block that is rolled back.
 CREATE FUNCTION ballast.accounts_due(p_holds bigint) RETURNS text[]
 LANGUAGE plpgsql
@@ -76,17 +78,25 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 AS $$
 DECLARE
+    looks_max CONSTANT integer := 10; -- each shows what is locked among so many holds
+    v_due text[];
     v_free text[];
+    v_locked text[] := '{}';
 BEGIN
-    v_free := ARRAY(
-        SELECT a.account_id
-          FROM ballast.account AS a
-         WHERE a.account_id = ANY (ARRAY(
-                   SELECT DISTINCT h.account_id
-                     FROM (SELECT d.account_id FROM ballast.hold AS d
-                            WHERE d.state = 'held' AND d.expires <= clock_timestamp()
-                            ORDER BY d.expires LIMIT p_holds) AS h))
-           FOR NO KEY UPDATE SKIP LOCKED);
+    FOR look IN 1 .. looks_max LOOP
+        v_due := ARRAY(
+            SELECT DISTINCT h.account_id
+              FROM (SELECT d.account_id FROM ballast.hold AS d
+                     WHERE d.state = 'held' AND d.expires <= clock_timestamp()
+                       AND d.account_id <> ALL (v_locked)
+                     ORDER BY d.expires LIMIT p_holds) AS h);
+        v_free := ARRAY(
+            SELECT a.account_id FROM ballast.account AS a
+             WHERE a.account_id = ANY (v_due)
+               FOR NO KEY UPDATE SKIP LOCKED);
+        EXIT WHEN cardinality(v_free) = cardinality(v_due);
+        v_locked := v_locked || ARRAY(SELECT unnest(v_due) EXCEPT SELECT unnest(v_free));
+    END LOOP;
     RAISE EXCEPTION 'only to look' USING ERRCODE = 'triggered_action_exception';
 EXCEPTION WHEN triggered_action_exception THEN
     RETURN v_free;

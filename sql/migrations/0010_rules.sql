@@ -132,8 +132,8 @@ AS $$
         WHEN version = 0 THEN 'NOACCOUNT no account ' || account
         WHEN kind = 'release' THEN NULL
         WHEN kind = 'close' THEN CASE
-            WHEN balance <> 0 OR held <> 0
-                THEN format('NOTEMPTY balance %s, held %s', balance, held)
+            WHEN balance <> 0 OR held <> due
+                THEN format('NOTEMPTY balance %s, held %s', balance, held - due)
             WHEN charge IS NOT NULL
                 THEN format('OPENCHARGE charge %s of %s is not settled', charge, account) END
         WHEN status = 'closed' THEN format('CLOSED account %s is closed', account)

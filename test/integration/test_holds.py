@@ -193,11 +193,32 @@ class Holds(resp.MutationCase):
                          what="the end of the holds")
         self.start_all()
         self.assertEqual(self.done("DEBIT", "crowd", count, "KEY", "crowd-all")["balance"], "0")
+        closed = self.done("CLOSE", "crowd", "KEY", "crowd-close")
+        self.assertEqual((closed["status"], closed["changed"]), ("closed", 1))
         for daemon in self.box.daemons:
             with resp.Connection(daemon, 3) as client:
                 harness.wait_for(lambda c=client: [c.ask("BALANCE", "crowd")[x] for x in (
-                    "held", "available", "version")] == ["0", "0", str(2 * count + 3)],
+                    "held", "available", "status", "version")] == [
+                        "0", "0", "closed", str(2 * count + 4)],
                     20 * checker.SLOWNESS, "the end of every hold")
+
+    def test_a_locked_account_holds_up_no_others(self):
+        """It has more holds that are due than daemons look at in one go; all of them wait longer than
+        that of somebody else."""
+        count = 600
+        self.open("locked", count)
+        self.open("behind", 1)
+        self.three.ask_all(("HOLD", "locked", 1, "KEY", f"locked-{n}", "TTL", 2)
+                           for n in range(count))
+        with self.box.transaction("select from ballast.account where account_id = 'locked' "
+                                  "for update"):
+            self.hold("behind", 1, "behind-1", "TTL", 2)
+            harness.wait_for(lambda: self.three.ask("BALANCE", "behind")["held"] == "0",
+                             20 * checker.SLOWNESS, "the end of the other's hold")
+            self.assertEqual(self.box.psql("select held from ballast.account "
+                                           "where account_id = 'locked'"), str(count))
+        harness.wait_for(lambda: self.three.ask("BALANCE", "locked")["held"] == "0",
+                         20 * checker.SLOWNESS, "the end of its holds")
 
     # --- races ---
 

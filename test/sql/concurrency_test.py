@@ -161,6 +161,33 @@ def expired_once(tests, one, two, watch):
                 left == [["0", "0", "6"]], str((blocked, got, left)))
 
 
+def locked_in_front(tests, one, two, watch):
+    """An account that is locked, with all of the holds that have waited longest, is in nobody's way."""
+    one.run(opening(["front.a", "front.b", "front.c", "front.d"]))
+    one.run(batch([credit("front-%s" % name, "front.%s" % name, 100) for name in "abcd"]))
+    for name in "abcd":
+        one.run(batch([decide("hold", "front-%s-%d" % (name, n), "front.%s" % name, 1, 10 + n)
+                       for n in range(20)]))
+        watch.run("SET session_replication_role = replica; UPDATE ballast.hold SET "
+                  "begun_at = begun_at - interval '1 year', expires = expires - interval '1 year' "
+                  "WHERE account_id = 'front.%s'" % name)
+    watch.run("RESET session_replication_role")
+    one.run("BEGIN; SELECT FROM ballast.account WHERE account_id IN ('front.a', 'front.b') FOR UPDATE")
+    two.run("SET lock_timeout = '1s'")
+    swept = [two.run(batch([decide("expire", None, None, 15)])) for _ in range(4)]
+    one.run("ROLLBACK")
+    two.run("RESET lock_timeout")
+    left = dict(watch.run("SELECT account_id, held FROM ballast.account "
+                          "WHERE account_id ~ '^front'"))
+    tests.check("a sweep passes by accounts that are locked, with whatever is due on them",
+                left == {"front.a": "20", "front.b": "20", "front.c": "0", "front.d": "0"},
+                str((swept, left)))
+    for _ in range(3):
+        two.run(batch([decide("expire", None, None, 1000)]))
+    left = watch.run("SELECT sum(held) FROM ballast.account WHERE account_id ~ '^front'")
+    tests.check("and ends it when they are free", left == [["0"]], str(left))
+
+
 def mixed_batch(rng, names, session, turn):
     rows = []
     for n in range(rng.randint(2, 12)):
@@ -303,6 +330,7 @@ def main():
     one_charge(tests, one, two, watch)
     fuses_of_the_fleet(tests, one, two, watch)
     expired_once(tests, one, two, watch)
+    locked_in_front(tests, one, two, watch)
     crossing(tests, (one, two), rng, 250, False)
     crossing(tests, (one, two), rng, 250, True)
     rolled_up(tests, one, two, watch)

@@ -249,6 +249,20 @@ BEGIN
     PERFORM pg_temp.expect(pg_temp.one('release', 'hm-11', NULL, target => last), 'NOHOLD');
     ASSERT pg_temp.open_holds('h.over2') = 10, pg_temp.open_holds('h.over2')::text;
 
+    -- Closed all the same, and what is due is posted on a closed account as on any other.
+    PERFORM pg_temp.many('h.close2', 1010),
+            pg_temp.expect(pg_temp.one('close', 'hm-13', 'h.close2'), 'NOTEMPTY', 1010);
+    PERFORM pg_temp.many('h.close3', 2500),
+            pg_temp.one('debit', 'hm-14', 'h.close3', '@world', 2500);
+    ASSERT pg_temp.open_holds('h.close3') = 1500, pg_temp.open_holds('h.close3')::text;
+    ASSERT (pg_temp.expect(pg_temp.one('close', 'hm-15', 'h.close3'), 'OK', 0)).status = 'closed';
+    ASSERT (SELECT (a.held, a.status) = (500, 'closed') FROM ballast.account AS a
+             WHERE a.account_id = 'h.close3'), 'closed with more that is due';
+    PERFORM pg_temp.expect(pg_temp.one('capture', 'hm-16', NULL, '@world', target => h.hold),
+                           'NOHOLD')
+       FROM ballast.hold AS h WHERE h.account_id = 'h.close3' AND h.state = 'held'
+      ORDER BY h.expires DESC LIMIT 1;
+
     -- The sweep ends what is left, and says when there is no more.
     FOR n IN 1 .. 20 LOOP
         EXIT WHEN (pg_temp.one('expire', NULL, NULL, amount => 1000)).id IS NULL;
@@ -258,8 +272,10 @@ BEGIN
                         WHERE h.state = 'held' AND h.expires <= clock_timestamp()), 'holds are due';
     ASSERT (SELECT array_agg(a.held ORDER BY a.account_id)
               FROM ballast.account AS a
-             WHERE a.account_id IN ('h.many', 'h.debit', 'h.hold', 'h.over'))
-           = ARRAY[0, 1500, 0, 1]::bigint[], 'held at the end';
+             WHERE a.account_id IN ('h.close3', 'h.many', 'h.debit', 'h.hold', 'h.over'))
+           = ARRAY[0, 0, 1500, 0, 1]::bigint[], 'held at the end';
+    ASSERT (SELECT a.status = 'closed' FROM ballast.account AS a
+             WHERE a.account_id = 'h.close3'), 'closed no more';
 END
 $$;
 \echo ok one transaction ends a thousand holds at most, and all that are due are free at once
