@@ -1,0 +1,120 @@
+"""Two daemons that hear late, or not at all: the first one of the store, the second one of Redis. What
+the second one acknowledges, the first one must not answer with what its Redis still holds: only the end
+of its lease forbids that (rules T1, T2, T3 and T12; T4 in test_two_daemons.py)."""
+
+import unittest
+
+import fault_proxy
+import harness
+import resp
+from checker import SLOWNESS, Change, wait_trusted
+
+LEASE_SECONDS = 2.0
+
+
+class Leases(harness.BooksCase):
+    daemons = 2
+    conf = (f"[cache]\nlease-ms = {int(LEASE_SECONDS * 1000)}\n"
+            "[limits]\nrequest-timeout-ms = 30000\n[store]\nstatement-timeout-ms = 15000\n")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.to_postgres = cls.way(cls.box.daemons[0], "port=", cls.box.postgres.port)
+        cls.to_redis = cls.way(cls.box.daemons[1], "address = 127.0.0.1:", cls.box.redis.port)
+
+    @classmethod
+    def way(cls, daemon, words, port):
+        """From here on the daemon's connections to that port go through the proxy."""
+        proxy = fault_proxy.Proxy(port)
+        cls.addClassCleanup(proxy.close)
+        text = daemon.conf.read_text()
+        daemon.conf.write_text(text.replace(f"{words}{port}", f"{words}{proxy.port}"))
+        daemon.restart()
+        return proxy
+
+    def setUp(self):
+        for number in (1, 2):
+            wait_trusted(self.box, 20, number)
+        self.first, self.second = (self.box.client(number) for number in (1, 2))
+        self.account = self._testMethodName.removeprefix("test_")
+        self.second.execute_command("OPEN", self.account, "USD/2")
+        for client in (self.first, self.second):
+            harness.wait_for(lambda c=client: harness.record(c.execute_command(
+                "BALANCE", self.account))["source"] == "cache", 10 * SLOWNESS, "a cached value")
+            self.addCleanup(client.close)
+        for proxy in (self.to_postgres, self.to_redis):
+            self.addCleanup(proxy.mend)
+
+    def lease(self, what):
+        """A column of the first daemon's lease; empty where there is none."""
+        return self.box.psql(f"select {what} from ballast.lease where daemon like "
+                             f"'%-{self.box.daemons[0].pid}-%'")
+
+    def fence(self, fenced):
+        self.box.psql(f"update ballast.lease set fenced = {fenced} where daemon = "
+                      f"'{self.lease('daemon')}'")
+
+    def await_renewal(self):
+        before = self.lease("told_at")
+        harness.wait_for(lambda: self.lease("told_at") not in ("", before), 20 * SLOWNESS,
+                         "a renewal of the first daemon's lease")
+
+    def credit_without_redis(self):
+        """At the second daemon, which has to close the era: the old value stays where it is."""
+        self.to_redis.refuse()
+        reply = harness.record(self.second.execute_command("CREDIT", self.account, 1,
+                                                           "KEY", self.account))
+        self.assertEqual(reply["balance"], "1")
+
+    @harness.level("full")
+    def test_a_reply_that_comes_late(self):
+        """It grants what is left of a lease that began before it was asked for (T1)."""
+        self.to_postgres.delay(1.75 * LEASE_SECONDS, "down")
+        self.await_renewal()
+        self.credit_without_redis()
+        self.await_renewal()  # the late reply was heard
+        self.to_postgres.mend()
+        self.assertEqual(self.first.get(self.account), "1")
+
+    @harness.level("full")
+    def test_a_close_that_is_on_its_way(self):
+        """What is read by a renewal is not seen before its reply was heard (T2)."""
+        self.to_postgres.delay(0.4 * LEASE_SECONDS, "down")
+        for _ in range(2):
+            self.await_renewal()
+        self.credit_without_redis()
+        self.to_postgres.mend()
+        self.assertEqual(self.first.get(self.account), "1")
+
+    @harness.level("quick")
+    def test_who_closes_has_dropped_it(self):
+        """The cache answers and cannot be written: the old value stays, and is nobody's (T3)."""
+        redis = self.box.redis.client()
+        self.addCleanup(redis.close)
+        self.addCleanup(redis.execute_command, "ACL", "SETUSER", "default", "+@all")
+        redis.execute_command("ACL", "SETUSER", "default", "-eval", "-evalsha")
+        self.second.execute_command("CREDIT", self.account, 1, "KEY", self.account)
+        self.assertIn(" 0 ", redis.get("bal:" + self.account))
+        for client in (self.second, self.first):
+            self.assertEqual(client.get(self.account), "1")
+
+    @harness.level("quick")
+    def test_who_has_lost_its_lease_posts_nothing(self):
+        """Nor does a statement of it that comes late (T12)."""
+        posted = f"select count(*) from ballast.transfer where key = '{self.account}'"
+        change = Change(self.box.daemons[0])
+        self.fence(True)
+        with resp.Connection(self.box.daemons[0]) as connection:
+            connection.send("CREDIT", self.account, 1, "KEY", self.account)
+            harness.wait_for(lambda: change.of('commits_total{result="failed"}') > 0
+                             or self.box.psql(posted) == "1", 10 * SLOWNESS, "an attempt")
+            self.assertEqual(self.box.psql(posted), "0")
+            self.fence(False)
+            reply = harness.record(connection.read())
+        self.assertEqual((reply["balance"], reply["duplicate"]), ("1", 0))
+        self.assertEqual(self.second.get(self.account), "1")
+
+
+if __name__ == "__main__":
+    unittest.main()
