@@ -440,26 +440,6 @@ class Lies(CacheCase):
                         self.assertEqual(self.client.get(self.account), "250")
                     self.warm(self.account)
 
-    @harness.level("quick")
-    def test_a_publish_creates_no_key(self):
-        """It may be late: what was evicted since may have had a newer value (T8)."""
-        self.redis.delete(self.key)
-        self.credit(self.account, 1)
-        self.assertIsNone(self.redis.get(self.key))
-        self.assertEqual(self.client.get(self.account), "251")
-
-    @harness.level("quick")
-    def test_a_fill_without_its_token_is_void(self):
-        """It may be late, too: the read of the store was before whatever took the token away (T9)."""
-        self.redis.delete(self.key)
-        with self.box.table_locked("ballast.account", "access exclusive"):
-            self.client.connection.send_command("GET", self.account)
-            harness.wait_for(lambda: (self.redis.get(self.key) or "").startswith("~"),
-                             what="the token")
-            self.redis.delete(self.key)
-        self.assertEqual(self.client.connection.read_response(), "250")
-        self.assertIsNone(self.redis.get(self.key))
-
     def test_a_token_under_a_mutation(self):
         era = self.value.split(" ")[0]
         self.redis.set(self.key, f"~{era} 0123456789abcdef-7")

@@ -1,5 +1,6 @@
 """What no daemon has committed: postings made in SQL and commits of daemons that died. Readers see
-them soon, at every daemon, whether NOTIFY comes or not (fault rows 15 and 32)."""
+them soon, at every daemon, whether NOTIFY comes or not (fault rows 15 and 32); and who shows them
+before that has published them (rule T7)."""
 
 import contextlib
 import signal
@@ -170,6 +171,57 @@ class Tail(TwoCase):
                          "the commit of the dead daemon")
         print(f"the commit of a dead daemon: seen after {time.monotonic() - started:.2f} s",
               flush=True)
+
+
+class Unpublished(TwoCase):
+    """A posting that is committed, announced by nobody, and not in the cache: whoever shows it first
+    publishes it first (rule T7)."""
+
+    def setUp(self):
+        super().setUp()
+        self.account = self._testMethodName.removeprefix("test_")
+        self.open(self.account)
+        self.cached_at_both(self.account)
+        self.key = f"{self.account}-key"
+        self.box.psql(
+            f"select outcome from ballast.post_batch(array['credit'], array['{self.key}'], "
+            f"array['{self.account}'], array['@world'], array[null], array[5], "
+            "array[null::bigint], array[null], array[0])")
+
+    def shown_everywhere(self):
+        self.assertEqual([self.second.get(self.account), self.first.get(self.account)], ["5"] * 2)
+
+    @harness.level("quick")
+    def test_fresh(self):
+        reply = harness.record(self.first.execute_command("BALANCE", self.account, "FRESH"))
+        self.assertEqual(reply["balance"], "5")
+        self.shown_everywhere()
+
+    @harness.level("quick")
+    def test_history(self):
+        rows = self.first.execute_command("HISTORY", self.account)
+        self.assertEqual(harness.record(rows[0])["balance"], "5")
+        self.shown_everywhere()
+
+    @harness.level("quick")
+    def test_balanceat(self):
+        reply = harness.record(self.first.execute_command("BALANCEAT", self.account,
+                                                          "2999-01-01T00:00:00Z"))
+        self.assertEqual(reply["balance"], "5")
+        self.shown_everywhere()
+
+    @harness.level("quick")
+    def test_duplicate(self):
+        reply = harness.record(self.first.execute_command("CREDIT", self.account, 5,
+                                                          "KEY", self.key))
+        self.assertEqual((reply["balance"], reply["duplicate"]), ("5", 1))
+        self.shown_everywhere()
+
+    @harness.level("quick")
+    def test_refusal(self):
+        self.refused("INSUFFICIENT", self.first, "DEBIT", self.account, 6, "KEY",
+                     f"{self.account}-debit")
+        self.shown_everywhere()
 
 
 if __name__ == "__main__":

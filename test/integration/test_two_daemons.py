@@ -201,53 +201,6 @@ class Together(TwoCase):
             self.assertEqual(self.second.get("told"), str(number + 1))
 
 
-class Unpublished(TwoCase):
-    """A posting that is committed, announced by nobody, and not in the cache: whoever shows it first
-    publishes it first (rule T7)."""
-
-    def setUp(self):
-        super().setUp()
-        self.account = self._testMethodName.removeprefix("test_")
-        self.open(self.account)
-        self.cached_at_both(self.account)
-        self.key = f"{self.account}-key"
-        self.box.psql(
-            f"select outcome from ballast.post_batch(array['credit'], array['{self.key}'], "
-            f"array['{self.account}'], array['@world'], array[null], array[5], "
-            "array[null::bigint], array[null], array[0])")
-        self.assertEqual(self.second.get(self.account), "0")
-
-    def tearDown(self):
-        self.assertEqual([self.second.get(self.account), self.first.get(self.account)], ["5"] * 2)
-
-    @harness.level("quick")
-    def test_fresh(self):
-        reply = harness.record(self.first.execute_command("BALANCE", self.account, "FRESH"))
-        self.assertEqual(reply["balance"], "5")
-
-    @harness.level("quick")
-    def test_history(self):
-        rows = self.first.execute_command("HISTORY", self.account)
-        self.assertEqual(harness.record(rows[0])["balance"], "5")
-
-    @harness.level("quick")
-    def test_balanceat(self):
-        reply = harness.record(self.first.execute_command("BALANCEAT", self.account,
-                                                          "2999-01-01T00:00:00Z"))
-        self.assertEqual(reply["balance"], "5")
-
-    @harness.level("quick")
-    def test_duplicate(self):
-        reply = harness.record(self.first.execute_command("CREDIT", self.account, 5,
-                                                          "KEY", self.key))
-        self.assertEqual((reply["balance"], reply["duplicate"]), ("5", 1))
-
-    @harness.level("quick")
-    def test_refusal(self):
-        self.refused("INSUFFICIENT", self.first, "DEBIT", self.account, 6, "KEY",
-                     f"{self.account}-debit")
-
-
 class Faults(TwoCase):
     """Every reply of the load is checked against what anybody had been told before."""
 

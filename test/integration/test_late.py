@@ -1,7 +1,9 @@
-"""Two daemons that hear late, or not at all: the first one of the store, the second one of Redis. What
-the second one acknowledges, the first one must not answer with what its Redis still holds: only the end
-of its lease forbids that (rules T1, T2, T3 and T12; T4 in test_two_daemons.py)."""
+"""What comes late: answers of the store, heard by a daemon whose lease is over, or nearly so; and what
+is written to Redis when a newer value may have come and gone. None of it may show an old value (rules T1
+to T3, T8, T9 and T12; T4 in test_two_daemons.py)."""
 
+import contextlib
+import signal
 import unittest
 
 import fault_proxy
@@ -13,6 +15,10 @@ LEASE_SECONDS = 2.0
 
 
 class Leases(harness.BooksCase):
+    """The first daemon reaches the store, the second one Redis, through a proxy. What the second one
+    acknowledges, the first one must not answer with what its Redis still holds: only the end of its
+    lease forbids that."""
+
     daemons = 2
     conf = (f"[cache]\nlease-ms = {int(LEASE_SECONDS * 1000)}\n"
             "[limits]\nrequest-timeout-ms = 30000\n[store]\nstatement-timeout-ms = 15000\n")
@@ -114,6 +120,76 @@ class Leases(harness.BooksCase):
             reply = harness.record(connection.read())
         self.assertEqual((reply["balance"], reply["duplicate"]), ("1", 0))
         self.assertEqual(self.second.get(self.account), "1")
+
+
+class Writes(harness.BooksCase):
+    """The key is gone by the time it is written: what had taken it away may have been newer."""
+
+    conf = "[cache]\nwarm = no\nlease-ms = 10000\n"  # a locked table holds renewals up
+
+    def setUp(self):
+        wait_trusted(self.box, 20)
+        self.client, self.redis = self.box.client(), self.box.redis.client()
+        self.addCleanup(self.client.close)
+        self.addCleanup(self.redis.close)
+        self.account = self._testMethodName.removeprefix("test_")
+        self.key = f"bal:{self.account}"
+        self.client.execute_command("OPEN", self.account, "USD/2")
+        self.value = harness.wait_for(self.filled, what="a value in the cache")
+        self.redis.delete(self.key)
+
+    def filled(self):
+        self.client.get(self.account)
+        return self.redis.get(self.key)
+
+    @contextlib.contextmanager
+    def workers_backends_stopped(self):
+        """What is asked of them has no snapshot before they go on."""
+        pids = [int(pid) for pid in self.box.psql(
+            "select pid from pg_stat_activity where application_name like '%worker%'").split()]
+        for pid in pids:
+            harness.send_signal(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                harness.send_signal(pid, signal.SIGCONT)
+
+    def await_token(self):
+        harness.wait_for(lambda: (self.redis.get(self.key) or "").startswith("~"), what="the token")
+
+    @harness.level("quick")
+    def test_a_publish_creates_no_key(self):
+        """T8."""
+        self.client.execute_command("CREDIT", self.account, 1, "KEY", self.account)
+        self.assertIsNone(self.redis.get(self.key))
+        self.assertEqual(self.client.get(self.account), "1")
+
+    @harness.level("quick")
+    def test_a_fill_without_its_token_is_void(self):
+        """T9: the store may have been read before whatever took the token away."""
+        with self.box.table_locked("ballast.account", "access exclusive"):
+            self.client.connection.send_command("GET", self.account)
+            self.await_token()
+            self.redis.delete(self.key)
+        self.assertEqual(self.client.connection.read_response(), "0")
+        self.assertIsNone(self.redis.get(self.key))
+
+    @harness.level("quick")
+    def test_a_hit_behind_a_read_of_the_store(self):
+        """Invariant 4: what the first of two reads gets from the store, though the answer came late, is
+        newer than what stood in the cache when the second one was looked up."""
+        change = Change(self.box.daemon)
+        with resp.Connection(self.box.daemon) as connection:
+            with self.workers_backends_stopped():
+                connection.send("GET", self.account)
+                self.await_token()
+                self.redis.set(self.key, self.value)  # as another daemon would have filled it
+                connection.send("GET", self.account)
+                harness.wait_for(lambda: change.of('cache_lookups_total{result="hit"}') == 1,
+                                 what="the hit")
+                self.box.psql(f"select ballast.post('{self.account}', '@world', '{self.account}', 5)")
+            self.assertEqual([connection.read(), connection.read()], ["5", "5"])
 
 
 if __name__ == "__main__":
