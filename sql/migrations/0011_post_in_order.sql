@@ -385,11 +385,12 @@ BEGIN
                     l_at[l] := v_at;
                     CONTINUE;
                 END IF;
-                -- Refused: the legs before it are taken back.
+                -- Refused: the legs before it are taken back, the last one first: in any other order a
+                -- balance could pass its limit in between.
                 v_outcome := split_part(v_detail, ' ', 1);
                 v_detail := CASE WHEN o_multi[o] THEN format('leg %s: ', l - o_leg[o] + 1) ELSE '' END
                             || substr(v_detail, length(v_outcome) + 2);
-                FOR u IN o_leg[o] .. l - 1 LOOP
+                FOR u IN REVERSE l - 1 .. o_leg[o] LOOP
                     f := l_from[u];
                     t := l_to[u];
                     l_at[u] := NULL;

@@ -231,6 +231,16 @@ class Mutations(resp.MutationCase):
         world = {row["asset"]: row["balance"] for row in self.three.ask("BALANCE", "@world")}
         self.assertEqual(world["BIG/0"], str(-2 * INT64_MAX))
 
+    def test_legs_are_taken_back_within_the_limits(self):
+        """In the order of the legs, the balance of `brim` would pass the limit in between."""
+        self.open("brim", INT64_MAX - 5)
+        self.open("brim-source", 10)
+        self.open("brim-empty")
+        self.refused("INSUFFICIENT", "MTRANSFER", "KEY", "brim-1", "brim", "@world", 10,
+                     "brim-source", "brim", 10, "brim-empty", "brim", 1, parts=["leg 3"])
+        self.assertEqual(self.state("brim"), (str(INT64_MAX - 5), "2"))
+        self.done("MTRANSFER", "KEY", "brim-1", "brim", "@world", 10, "brim-source", "brim", 10)
+
     def test_close(self):
         self.open("shut", 5)
         self.refused("NOTEMPTY", "CLOSE", "shut", "KEY", "shut-1", parts=["balance 5"])
