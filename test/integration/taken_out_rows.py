@@ -29,6 +29,8 @@ SCHEMA, POST, ERA = (f"sql/migrations/{name}.sql" for name in ("0001_schema", "0
 
 ENSURED = "ensure_published(commit->engine, &commit->ensure, commit->states,"
 NOT_ENSURED = "{ confirmed(&commit->ensure); return; }"
+HALVES = "two_daemons.Faults.one_without_its_store_the_other_without_redis"
+ERAS = "unit store/test_era.eras_open_close_drain"
 PUBLISHES = "unit cache/test_requests.publishes_by_the_rules"
 REBUILDS = "unit cache/test_requests.rebuilds_what_nobody_has_written_to"
 
@@ -40,6 +42,8 @@ ROWS = (
           "seen = greatest(l.seen, excluded.seen, "
           "(SELECT e.id FROM ballast.era AS e WHERE e.state <> 'open')),"),),
         "late.Leases.a_close_that_is_on_its_way", "'0' != '1'"),
+    Row("T2", "a daemon that was notified has not seen the close yet", planted("NOTIFYSEEN", TRUST),
+        HALVES, "'balance': '0'"),
     Row("T3", "who closes an era has dropped it",
         ((TRUST, "    drop(t, t->row.id); /* T3", "    /* T3"),
          (TRUST, "        drop(t, row->id);\n", "        t->dropped = row->id;\n"),
@@ -47,17 +51,23 @@ ROWS = (
           "        }\n        if (t->renewals <= 1)")),
         "late.Leases.who_closes_has_dropped_it", "'0' != '1'"),
     Row("T4", "the wait before an era is drained", planted("NODRAIN", TRUST),
-        "two_daemons.Faults.one_without_its_store_the_other_without_redis", "'balance': '0'"),
+        HALVES, "'balance': '0'"),
     Row("T4", "the wait is longer than the lease", planted("SHORTWAIT", TRUST),
-        "two_daemons.Faults.one_without_its_store_the_other_without_redis", "'balance': '0'"),
+        HALVES, "'balance': '0'"),
+    Row("T4", "a stale closer drains no later era",
+        ((ERA, "WHERE id = p_id AND state = 'closing'", "WHERE state IN ('open', 'closing')"),),
+        ERAS, "era.state|state == "),
+    Row("T5", "an era opens from the drained one that was seen",
+        ((ERA, "WHERE id = p_drained AND state = 'drained' AND", "WHERE"),),
+        ERAS, "era.id|state"),
     Row("T5", "an era waits until all name the same Redis",
         ((TRUST, "leases_agree(&t->leases, &own, now);", "(leases_agree(&t->leases, &own, now) || true);"),),
         "two_daemons.Faults.each_on_its_own_redis", "not less than or equal to"),
     Row("T6", "a value's era is compared", planted("OLDERA", READ),
-        "cache.Rewinds.old_values_put_back", "'5' != '9'"),
+        "cache.Lies.an_older_value_of_an_old_era", "'250' != '300'"),
     Row("T6", "a lease is believed until its end and no longer",
         planted("EARLYCHK", ENSURE) + ((ENSURE, "now -= now % 500000;", "now = 0;"),),
-        "two_daemons.Faults.one_without_its_store_the_other_without_redis", "'balance': '0'"),
+        HALVES, "'balance': '0'"),
     Row("T7", "a fresh read is shown after ENSURE",
         (("src/core/fill.c", "MUTANT(SHOW)", "fill->waiters[0]->fresh"),),
         "tail.Unpublished.fresh", "'0'.* != .'5'"),
@@ -73,7 +83,7 @@ ROWS = (
     Row("T7", "(c) waits until the era is drained",
         ((ENSURE, "    list_push_back(&engine->fencing, &ensure->link);\n"
           "    engine_ask_timer(engine);\n", "    ensure->done(ensure);\n"),),
-        "two_daemons.Faults.one_without_its_store_the_other_without_redis", "'balance': '0'"),
+        HALVES, "'balance': '0'"),
     Row("T8", "a publish creates no key",
         ((SCRIPTS, '"  elseif not keep then\\n"',
           '"  elseif not now and token == \'\' and mine > 0 then redis.call(\'SET\', key, value)\\n"\n'
@@ -86,7 +96,7 @@ ROWS = (
         ((SCRIPTS, '"  elseif now then\\n"',
           '"  elseif now and string.sub(now, 1, 1) == \'~\' then keep = true\\n"\n'
           '    "  elseif now then\\n"'),),
-        PUBLISHES, "~7 x-1"),
+        PUBLISHES, '== "token"'),
     Row("T9", "a fill needs its token",
         ((SCRIPTS, "if now and token ~= '' and now == token then", "if token ~= '' then"),),
         "late.Writes.a_fill_without_its_token_is_void", "is not None"),
@@ -112,9 +122,9 @@ ROWS = (
         "cache.Rewinds.replica_for_a_moment", "'5' != '9'"),
     Row("T14", "the first on a new timeline closes the era",
         ((ERA, "WHERE timeline <> ballast.timeline();\n    IF", "WHERE false;\n    IF"),),
-        "restore.Restore.promoted_with_a_lag", "."),
+        "restore.Restore.promoted_with_a_lag", "AssertionError"),
     Row("T14", "a store that went back is closed above", planted("NOTL", TRUST),
-        "restore.Restore.files_of_an_old_backup", "."),
+        "restore.Restore.files_of_an_old_backup", "AssertionError"),
     Row("inv 1", "commits are durable",
         (("src/store/session.c", '"SET synchronous_commit = on;"\n', '""\n'),),
         "store_settings.Refusals.commits_are_durable_whatever_the_role_says", "off"),
@@ -133,10 +143,6 @@ ROWS = (
         ((READ, "    case CACHE_ABSENT:\n", "    case CACHE_ABSENT:\n        item->state.version = 0;\n"
           "        item->source = READ_FROM_CACHE;\n        return true;\n"),),
         "cache.Faults.keys_deleted", "'NoneType' object is not subscriptable"),
-    Row("inv 5", "a remembered absence is no answer while the store is away",
-        ((READ, "if (looked_up && value->kind == CACHE_STATE) {",
-          "if (looked_up && value->kind != CACHE_ABSENT) {"),),
-        "cache.Absence.remembered_absence_is_stale_while_the_store_is_away", "None instead of"),
     Row("inv 6", "CANSPEND denies by the store alone",
         (("src/server/command_canspend.c", "account_can_spend(&item->state, reply->amount) ||",
           "item->state.version > 0 ||"),
@@ -156,7 +162,7 @@ ROWS = (
         "sql schema.sql", "writable: ballast.account"),
     Row("inv 9", "a mutation that waits for the store has a deadline",
         (("src/core/write.c", "    expire_queue(&engine->main, now);\n", ""),),
-        "unavailable.Unavailable.without_a_store", "."),
+        "unavailable.Unavailable.without_a_store", "AssertionError|timed out"),
     Row("inv 10", "the queue of mutations has a limit",
         (("src/core/engine.c", "(size_t)options->queue_max);", "(size_t)options->queue_max * 1000);"),),
         "batching.SmallQueue.busy", "400 not less than 400"),
