@@ -41,6 +41,7 @@ STOP_SECONDS_MAX = 20
 LOG_LINES_SHOWN_MAX = 60
 LEVELS = ("quick", "check", "full")
 LEVEL = os.environ.get("BALLAST_TEST_LEVEL", "check")
+WORKERS = "application_name like 'ballastd worker%'"  # of pg_stat_activity: their backends
 FORBIDDEN_IN_LOG = re.compile(r"\bassert|Sanitizer|runtime error:", re.IGNORECASE)
 
 
@@ -323,6 +324,23 @@ class Sandbox:
                               "application_name like '%worker%' and query like '%post_batch%'")
             return found.isdigit() and int(found)
         return wait_for(only, what="one process that posts")
+
+    def backends(self, which=WORKERS):
+        """The pids of PostgreSQL's processes of which this condition on pg_stat_activity holds."""
+        return [int(pid) for pid in self.psql(
+            f"select pid from pg_stat_activity where {which}").split()]
+
+    @contextlib.contextmanager
+    def paused_backends(self, which=WORKERS):
+        """A block in which they stand still: what is asked of them has no snapshot before it ends."""
+        pids = self.backends(which)
+        for pid in pids:
+            send_signal(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                send_signal(pid, signal.SIGCONT)
 
     def table_locked(self, table, mode="exclusive"):
         """A block in which nobody writes the table (`access exclusive`: nor reads it)."""

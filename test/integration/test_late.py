@@ -2,8 +2,6 @@
 is written to Redis when a newer value may have come and gone. None of it may show an old value (rules T1
 to T3, T8, T9 and T12; T4 in test_two_daemons.py)."""
 
-import contextlib
-import signal
 import unittest
 
 import fault_proxy
@@ -142,19 +140,6 @@ class Writes(harness.BooksCase):
         self.client.get(self.account)
         return self.redis.get(self.key)
 
-    @contextlib.contextmanager
-    def workers_backends_stopped(self):
-        """What is asked of them has no snapshot before they go on."""
-        pids = [int(pid) for pid in self.box.psql(
-            "select pid from pg_stat_activity where application_name like '%worker%'").split()]
-        for pid in pids:
-            harness.send_signal(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in pids:
-                harness.send_signal(pid, signal.SIGCONT)
-
     def await_token(self):
         harness.wait_for(lambda: (self.redis.get(self.key) or "").startswith("~"), what="the token")
 
@@ -181,7 +166,7 @@ class Writes(harness.BooksCase):
         newer than what stood in the cache when the second one was looked up."""
         change = Change(self.box.daemon)
         with resp.Connection(self.box.daemon) as connection:
-            with self.workers_backends_stopped():
+            with self.box.paused_backends():
                 connection.send("GET", self.account)
                 self.await_token()
                 self.redis.set(self.key, self.value)  # as another daemon would have filled it

@@ -15,7 +15,6 @@ import harness
 import resp
 from checker import SLOWNESS, Change, Load, Wire, metrics_of, pass_time, trust_of, wait_trusted
 
-WORKERS = "application_name like 'ballastd worker%'"
 ALL = "application_name like 'ballastd %'"
 # Read while the store is away for longer than a restart takes.
 AWAY = ("STALE", "UNAVAILABLE")
@@ -31,22 +30,6 @@ class StoreCase(harness.BooksCase):
         """Rows and different keys."""
         return self.box.psql("select count(*), count(distinct key) from ballast.transfer "
                              f"where to_account = '{account}'")
-
-    def backends(self, which=WORKERS):
-        """PostgreSQL's processes that serve the workers."""
-        return [int(pid) for pid in self.box.psql(
-            f"select pid from pg_stat_activity where {which}").split()]
-
-    @contextlib.contextmanager
-    def paused_backends(self, which=WORKERS):
-        pids = self.backends(which)
-        for pid in pids:
-            harness.send_signal(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in pids:
-                harness.send_signal(pid, signal.SIGCONT)
 
     @contextlib.contextmanager
     def locked(self, account):
@@ -152,7 +135,7 @@ class Interrupted(StoreCase):
             for _ in range(8):
                 streams.await_answers(150)
                 self.box.psql(f"select pg_terminate_backend(pid) from pg_stat_activity "
-                              f"where {WORKERS}")
+                              f"where {harness.WORKERS}")
         streams.check(self)
 
     def test_checked_load_through_a_restart(self):
@@ -172,7 +155,7 @@ class Interrupted(StoreCase):
             account = f"late-{number}"
             self.client.execute_command("OPEN", account, "USD/2")
             with resp.Connection(self.box.daemon) as connection:
-                with self.paused_backends():
+                with self.box.paused_backends():
                     connection.send_raw(resp.encode_all((
                         ("DEBIT", account, 3, "KEY", f"{account}-debit"),
                         ("CREDIT", account, 5, "KEY", f"{account}-credit"))))
@@ -184,7 +167,7 @@ class Interrupted(StoreCase):
             self.assertEqual((credit["balance"], credit["version"]), ("5", "2"))
             harness.wait_for(lambda: self.box.psql(
                 "select count(*) from pg_stat_activity where state = 'active' and "
-                f"{WORKERS}") == "0", 10 * SLOWNESS, "the end of the old backend's work")
+                f"{harness.WORKERS}") == "0", 10 * SLOWNESS, "the end of the old backend's work")
             self.assertEqual(self.journal_of(account), "1|1")
             self.assertEqual(self.client.get(account), "5")
 
@@ -224,7 +207,7 @@ class Interrupted(StoreCase):
         with Streams(self.box, "paused") as streams:
             for _ in range(3):
                 streams.await_answers(100)
-                with self.paused_backends():
+                with self.box.paused_backends():
                     pass_time(2)
         streams.check(self)
 
@@ -232,7 +215,7 @@ class Interrupted(StoreCase):
         """No new connection, and those that were there have just been lost."""
         with Streams(self.box, "postmaster") as streams:
             streams.await_answers(200)
-            pids = self.backends()
+            pids = self.box.backends()
             self.box.postgres.pause()
             try:
                 streams.await_answers(200)  # the backends are alive
@@ -459,7 +442,7 @@ class Away(StoreCase):
 
     def test_silent(self):
         """Every process of PostgreSQL stands still: nothing is refused, nothing is closed."""
-        with self.paused_backends(ALL):
+        with self.box.paused_backends(ALL):
             self.box.postgres.pause()
             try:
                 self.in_time(self.refused, "UNKNOWN", self.client,
