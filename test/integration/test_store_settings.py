@@ -215,7 +215,8 @@ class Refusals(SettingsCase):
         self.assertEqual(self.credit(1, "kept")["version"], "3")  # what is there stays
         with self.few_log_lines():
             self.end_backends()
-            self.await_metric("store_up", 0)
+            harness.wait_for(lambda: self.client.info("store")["store_writes"] == "down", 5 * SLOWNESS,
+                             "that nothing can be sent")
             self.refused_in_time("UNAVAILABLE", "CREDIT", self.account, 1, "KEY",
                                  f"{self.account}-locked-out")
             self.secret.write_text("second\n")
