@@ -15,6 +15,7 @@
     X(DOUBTNO,     "inv 2", "a commit in doubt is answered UNAVAILABLE")                           \
     X(DUP,         "T7",    "a duplicate is acknowledged without its publish")                     \
     X(EARLYCHK,    "T6",    "the lease is checked with a time from before the request")            \
+    X(EXPELOPEN,   "T12",   "a late expelling takes the row of a daemon that came back")           \
     X(EXPIRE,      "T4",    "the wait counts from the last renewal seen, not from the close")      \
     X(EXPIREHIDE,  "T7",    "expiries of holds are posted and not published")                      \
     X(FILLCURERA,  "T9",    "a fill is tagged with the era at the time of the fill")               \
@@ -26,6 +27,7 @@
     X(JUMP,        "T14",   "a ticket is settled by the higher id that a new timeline gives")      \
     X(LATESTART,   "T1",    "a lease counts from the reply")                                       \
     X(LEAVER,      "T1",    "who is about to give its lease back adopts an era once more")         \
+    X(MARKEARLY,   "T12",   "the mark of what is published passes commits that are not")           \
     X(NEGATIVE,    "T10",   "a negative entry is written over a newer value")                      \
     X(NEWKEY,      "inv 1", "what is sent again carries a new key")                                \
     X(NOCAS,       "T4",    "a stale closer drains a later era")                                   \
@@ -54,6 +56,7 @@
     X(SEENTXN,     "T2",    "seen is written by the renewal that reads the close")                 \
     X(SHORTWAIT,   "T4",    "the wait is shorter than the lease")                                  \
     X(SHOW,        "T7",    "a read of the store is answered without ENSURE")                      \
+    X(UNANNOUNCED, "T12",   "a dead daemon is expelled and its commits are not announced")         \
     X(WPREERA,     "T7c",   "a ticket is settled by a row that was read before it")                \
     X(WSTALE,      "T7a",   "a publish is confirmed without trust")
 /* clang-format on */

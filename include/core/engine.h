@@ -122,6 +122,7 @@ struct write_item {
     struct write_item *next;
     bool answered; /* the client was told UNKNOWN; the outcome is still being resolved */
     bool sent;     /* has left at least once: may be applied */
+    int turn;      /* of the commit that it was sent with; where sent */
 };
 
 /* A zeroed item from the engine's pool; NULL: the queue is full, answer BUSY. */

@@ -28,12 +28,16 @@ struct leases {
     int64_t list_came_us; /* and when it came */
     /* Of our own row, with the renewal that brought the list; 0: it is not there, or not ours. At
      * the first, which makes the row, nobody who drains an era sees it until it commits (T4). */
-    uint64_t own_renewals;
+    uint64_t own_renewals, own_born;
+    uint64_t departed;    /* leases that were ever taken away, by the store's count */
+    uint64_t transaction; /* of the renewal that brought the list */
     size_t count;
     struct lease_peer peers[STORE_LEASES_MAX];
 };
 
-/* Takes the list of a renewal sent at sent_us. False where our own row is not in it, or fenced. */
+/* Takes the list of a renewal sent at sent_us. False where our own row is not in it, or fenced: it is
+ * listed as another daemon's then, since who fenced it may be gone, and nobody else may be left to
+ * take it away. */
 bool leases_absorb(struct leases *leases, const char *own, const struct store_leases *reply,
                    int64_t sent_us, int64_t now_us);
 

@@ -1,12 +1,13 @@
 /*
- * The inside of the trust machine, shared by core/trust.c, which turns it, and core/trust_phase.c,
- * which says where it stands. Nobody else includes this.
+ * The inside of the trust machine, shared by core/trust.c, which turns it, core/trust_rules.c, which
+ * says what follows, and core/trust_phase.c, which says where it stands. Nobody else includes this.
  */
 #ifndef BALLAST_CORE_TRUST_MACHINE_H
 #define BALLAST_CORE_TRUST_MACHINE_H
 
 #include "core/leases.h"
 #include "core/opening.h"
+#include "core/take_over.h"
 #include "core/tickets.h"
 #include "core/trust.h"
 
@@ -40,7 +41,6 @@ struct trust {
     int64_t sent_us;
     int64_t resume_at_us; /* nothing is sent before: the last request failed */
     bool failing;         /* that has been logged */
-    const struct lease_peer *expelling;
     uint64_t seen_at_send;
     struct cache_identity redis_at_send;
 
@@ -51,8 +51,8 @@ struct trust {
     int64_t closing_since_us; /* of row.id; T4's wait starts here */
     bool fenced;              /* somebody took our lease over */
     uint64_t renewals;        /* of our lease's row; 0: it is not there */
-    uint64_t renewed_in;      /* the era that was open at the last renewal; 0: none was */
-    uint64_t unanswered;      /* renewals sent since then, the one under way among them */
+    uint64_t born;            /* which row that was */
+    uint64_t departed;        /* leases that had been taken away by then */
     uint64_t forgotten;       /* T14: the store has gone back behind this era; 0: it has not */
     struct leases leases;
 
@@ -64,6 +64,9 @@ struct trust {
     uint64_t dropped; /* the highest era dropped: never trusted again */
     int64_t renew_at_us;
     struct cache_identity reported; /* in the last renewal that the store took */
+
+    struct take_over take_over; /* T12: of a dead daemon */
+    struct take_over_mark mark; /* and the own one, should we die */
 
     struct tickets tickets; /* T7 c */
     struct opening opening; /* T5 */
@@ -85,6 +88,18 @@ void trust_set_redis(struct cache_identity *redis, const char *run_id, const cha
 /* The Redis that this whole daemon has verified: its control link and every worker's. Empty else:
  * a daemon that is half cut off must not vote for an era that it could not publish in. */
 struct cache_identity trust_verified_redis(const struct trust *t);
+
+/* --- core/trust_rules.c: asked when a row was absorbed, and at each turn -----------------------*/
+
+const struct cache_identity *trust_agreed_redis(const struct trust *t, int64_t now);
+bool trust_lease_went_back(const struct trust *t);
+bool trust_is_leaving(const struct trust *t);
+bool trust_may_grant(const struct trust *t);
+bool trust_was_taken_over(const struct trust *t);
+bool trust_must_close(const struct trust *t, int64_t now);
+bool trust_may_drain(const struct trust *t, int64_t now);
+
+/* --- core/trust_phase.c ------------------------------------------------------------------------*/
 
 /* Says in t->status, and once in the log, what the fields amount to now. */
 void trust_update_phase(struct trust *t, int64_t now);

@@ -64,6 +64,15 @@ bool trust_view_fence_done(struct trust_view *view, uint64_t ticket);
  */
 bool trust_view_fence_returned(struct trust_view *view, uint64_t ticket);
 
+/*
+ * T12: a commit that is about to be sent, until what it did is published, or known to be nothing. The
+ * number that begins returns is given back to ends, once for each begins and continues: a part of a
+ * commit may stay in doubt longer than the rest.
+ */
+int trust_view_posting_begins(struct trust_view *view) __attribute__((warn_unused_result));
+void trust_view_posting_continues(struct trust_view *view, int turn);
+void trust_view_posting_ends(struct trust_view *view, int turn);
+
 /* True while this daemon stands aside: every request is to be refused. */
 bool trust_view_is_aside(struct trust_view *view);
 
@@ -83,6 +92,9 @@ void trust_view_complete_fences(struct trust_view *view, uint64_t ticket);
 /* Every ticket up to this one that is not done. After the grant that makes it worth while. */
 void trust_view_return_fences(struct trust_view *view, uint64_t ticket);
 void trust_view_set_aside(struct trust_view *view, bool aside);
+/* True where every commit that was begun before the last time that this was true has ended. */
+bool trust_view_postings_turn(struct trust_view *view);
+bool trust_view_is_posting(struct trust_view *view); /* some commit has not ended */
 /* The highest era reported as suspect so far. */
 uint64_t trust_view_suspected(struct trust_view *view);
 /* True where every worker reports this very Redis. */

@@ -102,6 +102,7 @@ struct store_request {
         store_announced_fn *announced;
         store_post_fn *post;
         store_leases_fn *leases;
+        store_expelled_fn *expelled;
         store_era_fn *era;
         store_done_fn *done;
         store_rows_fn *rows;

@@ -272,7 +272,8 @@ struct store_era {
 
 struct store_lease {
     char daemon[64];
-    uint64_t renewals;
+    uint64_t born;     /* tells the row from one that stood there before */
+    uint64_t renewals; /* of this row; with born they name one state of it */
     uint64_t seen;
     char run_id[STORE_RUN_ID_MAX]; /* the Redis that it has verified; "" = none */
     char replid[STORE_RUN_ID_MAX];
@@ -283,6 +284,8 @@ struct store_leases {
     struct store_era era;
     const struct store_lease *leases; /* own row included, unless it is gone */
     size_t count;
+    uint64_t departed;    /* leases that were ever taken away */
+    uint64_t transaction; /* the renewal's: what is posted after this reply has a higher one */
 };
 
 typedef void store_leases_fn(void *arg, enum store_status status, const struct store_error *error,
@@ -292,10 +295,12 @@ typedef void store_leases_fn(void *arg, enum store_status status, const struct s
 #define STORE_HEALTH_ROOM 160
 void store_link_tell_health(struct store_link *link, const char *text);
 
-/* T1. run_id and replid "" where no Redis is verified. One synchronously committed transaction. */
+/* T1. run_id and replid "" where no Redis is verified; published: what this daemon has committed in
+ * transactions below that one has been published (T12), 0: it does not know yet. One synchronously
+ * committed transaction. */
 void store_lease_renew(struct store_link *link, const char *daemon, const char *incarnation,
-                       uint64_t seen, const char *run_id, const char *replid, store_leases_fn *done,
-                       void *arg);
+                       uint64_t seen, const char *run_id, const char *replid, uint64_t published,
+                       store_leases_fn *done, void *arg);
 
 typedef void store_era_fn(void *arg, enum store_status status, const struct store_error *error,
                           const struct store_era *era); /* the row afterwards */
@@ -310,10 +315,16 @@ void store_era_open(struct store_link *link, uint64_t drained, const struct stor
 
 /* The own row, at a graceful end. */
 void store_lease_drop(struct store_link *link, const char *daemon, store_done_fn *done, void *arg);
-/* A dead daemon's row: only while it still has that many renewals, since one that came back keeps
- * it, and only while the era is drained. */
-void store_lease_expel(struct store_link *link, const char *daemon, uint64_t renewals,
-                       store_done_fn *done, void *arg);
+struct store_expelling {
+    bool another;  /* it is not that row any more: renewed, taken away, made anew */
+    uint64_t next; /* where the next step goes on from; 0: the row is gone, this was the last */
+};
+typedef void store_expelled_fn(void *arg, enum store_status status, const struct store_error *error,
+                               const struct store_expelling *step);
+/* T12: a step of the take-over of a dead daemon, while its row is still that one. What it may have
+ * committed and not published is announced to the tails of those who live. from is 0 at first. */
+void store_lease_expel(struct store_link *link, const struct store_lease *lease, uint64_t from,
+                       store_expelled_fn *done, void *arg);
 
 /* --- everything else: for jobs and operators --------------------------------------------------*/
 

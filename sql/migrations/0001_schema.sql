@@ -156,16 +156,23 @@ CREATE TABLE ballast.era (
     settled text NOT NULL,
     accepted text NOT NULL,
     note text,
-    changed_at timestamptz NOT NULL DEFAULT now()
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    departed bigint NOT NULL DEFAULT 0 -- leases that were taken away: a daemon that misses its own asks
 ) WITH (fillfactor = 50);
 INSERT INTO ballast.era (id, nonce, state, timeline, settled, accepted)
 SELECT 0, '', 'drained', t, t, t
   FROM substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) AS t;
 
+-- born tells a row from the one that stood there before; with it, renewals name one state of one row.
+-- published: what the daemon has committed in transactions below this one, it has published (T12).
+CREATE SEQUENCE ballast.lease_born AS bigint;
+
 CREATE TABLE ballast.lease (
     daemon text COLLATE "C" PRIMARY KEY,
     incarnation text NOT NULL,
+    born bigint NOT NULL DEFAULT nextval('ballast.lease_born'),
     renewals bigint NOT NULL,
+    published bigint NOT NULL,
     seen bigint NOT NULL,
     run_id text,
     replid text,
@@ -176,10 +183,10 @@ CREATE TABLE ballast.lease (
     told_at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 50);
 
--- Accounts that somebody changed without being a daemon, until the cache is known to hold nothing
--- older: daemons read it, publish, and delete what they have published (ballast.announce()). mark
--- is the transaction that announced the account last: a row is deleted only with the mark that it
--- was read with. At most one row an account; mostly empty.
+-- Accounts that somebody changed without being a daemon, or that a dead daemon may have changed, until
+-- the cache is known to hold nothing older: daemons read it, publish, and delete what they have
+-- published (ballast.announce()). mark is the transaction that announced the account last: a row is
+-- deleted only with the mark that it was read with. At most one row an account; mostly empty.
 CREATE TABLE ballast.announcement (
     account_id text COLLATE "C" PRIMARY KEY,
     mark bigint NOT NULL

@@ -38,7 +38,10 @@ CREATE TYPE ballast.lease_row AS (
     seen bigint,
     run_id text,
     replid text,
-    fenced boolean
+    fenced boolean,
+    born bigint,
+    departed bigint,
+    xact bigint
 );
 
 -- T14: the first to touch the store on a new timeline closes the era. What was granted before may
@@ -98,10 +101,12 @@ $$;
 -- T1: renews (or takes) the caller's lease and returns, read after it in the same transaction,
 -- every lease with the era. A fenced lease, or one that another incarnation of the name took over,
 -- is not renewed, and the caller's own row is returned as fenced: it must not serve on. p_health is
--- for ballast.health_of().
+-- for ballast.health_of(). p_published: see the table; NULL: the daemon does not know yet. xact is the
+-- renewal's own transaction: what is posted after its answer comes later.
 -- Locks: the lease row, to the commit.
 CREATE FUNCTION ballast.lease_renew(p_daemon text, p_incarnation text, p_seen bigint,
-                                    p_run_id text, p_replid text, p_health text DEFAULT '')
+                                    p_run_id text, p_replid text, p_health text DEFAULT '',
+                                    p_published bigint DEFAULT NULL)
 RETURNS SETOF ballast.lease_row
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = ballast, pg_temp
@@ -110,10 +115,13 @@ DECLARE
     is_mine boolean;
 BEGIN
     PERFORM ballast.note_timeline();
-    INSERT INTO ballast.lease AS l (daemon, incarnation, renewals, seen, run_id, replid, health)
-    VALUES (p_daemon, p_incarnation, 1, p_seen, p_run_id, p_replid, p_health)
+    INSERT INTO ballast.lease AS l (daemon, incarnation, renewals, seen, run_id, replid, health,
+                                    published)
+    VALUES (p_daemon, p_incarnation, 1, p_seen, p_run_id, p_replid, p_health,
+            coalesce(p_published, pg_current_xact_id()::text::bigint))
     ON CONFLICT (daemon) DO UPDATE
        SET renewals = l.renewals + 1, seen = greatest(l.seen, excluded.seen),
+           published = greatest(l.published, p_published),
            run_id = excluded.run_id, replid = excluded.replid, health = excluded.health,
            told_at = excluded.told_at
      WHERE NOT l.fenced AND l.incarnation = excluded.incarnation;
@@ -121,7 +129,8 @@ BEGIN
     RETURN QUERY
     SELECT e.id, e.nonce, e.state, e.run_id, e.replid, e.switched_off, e.timeline,
            ballast.timeline(), current_setting('fsync')::boolean, l.daemon, l.renewals, l.seen, l.run_id, l.replid,
-           l.fenced OR (l.daemon = p_daemon AND NOT is_mine)
+           l.fenced OR (l.daemon = p_daemon AND NOT is_mine), l.born, e.departed,
+           pg_current_xact_id()::text::bigint
       FROM ballast.era AS e CROSS JOIN ballast.lease AS l
      ORDER BY l.daemon;
 END
@@ -138,25 +147,52 @@ BEGIN
 END
 $$;
 
--- Ends the lease of a daemon that fell silent, unless it has renewed since the caller looked; only
--- while the era is drained, up to the commit: the row of a daemon that came back and renewed as often
--- may stand for trust in an open one (T4, T12).
--- Locks: the lease row, then the era's.
-CREATE FUNCTION ballast.lease_expel(p_daemon text, p_renewals bigint) RETURNS boolean
+-- T12: a step of the take-over of a daemon that fell silent, whose row is still as the caller has seen
+-- it: no renewal has come since, nor another row in its place. The first step fences it: postings under
+-- way are waited for, none begins any more, and a renewal that comes does not count. Then all accounts
+-- are looked through for what may have been changed since the daemon had published everything, by
+-- whomever, and that is announced: whichever daemon lives publishes it (ballast.announce()). At last the
+-- row goes. While the era is drained there is nothing to publish, and it goes at once.
+-- A step is short, since the caller must renew its own lease in between. p_block is 0 at first, then
+-- what the step before returned: the block of ballast.account to go on from; 0: the row is gone; NULL:
+-- it is not that row any more, or somebody else has taken over. An account that moves to a block that
+-- was passed has been changed by somebody who lives and publishes it himself.
+-- Locks: the lease row, then the announcements; the era row where the lease goes.
+CREATE FUNCTION ballast.lease_expel(p_daemon text, p_born bigint, p_renewals bigint, p_block bigint)
+RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = ballast, pg_temp
+SET lock_timeout = '100ms'
 AS $$
+DECLARE
+    l_published bigint;
+    l_next CONSTANT bigint := p_block + 1024; -- 8 MB, a few milliseconds
+    l_ages integer; -- as age() counts transactions: a row's xmin has 32 bits
 BEGIN
-    PERFORM FROM ballast.lease WHERE daemon = p_daemon AND renewals = p_renewals FOR UPDATE;
+    SELECT l.published INTO l_published
+      FROM ballast.lease AS l
+     WHERE l.daemon = p_daemon AND l.born = p_born AND l.renewals = p_renewals
+       FOR UPDATE;
     IF NOT FOUND THEN
-        RETURN false;
+        RETURN NULL;
     END IF;
-    PERFORM FROM ballast.era WHERE state = 'drained' FOR SHARE;
-    IF NOT FOUND THEN
-        RETURN false;
+    IF NOT EXISTS (SELECT FROM ballast.era_seen AS e WHERE e.state = 'drained') THEN
+        UPDATE ballast.lease SET fenced = true WHERE daemon = p_daemon AND NOT fenced;
+        l_ages := least(pg_current_xact_id()::text::bigint - l_published, 2147483647);
+        -- A younger transaction than this one has an age below 0, and so has one of two thousand
+        -- million transactions ago: there are never as many between as the first limit allows.
+        PERFORM ballast.announce(ARRAY(
+            SELECT a.account_id
+              FROM ballast.account AS a
+             WHERE a.ctid >= format('(%s,0)', p_block)::tid AND a.ctid < format('(%s,0)', l_next)::tid
+               AND age(a.xmin) BETWEEN -1000000 AND l_ages));
+        IF l_next * current_setting('block_size')::bigint < pg_relation_size('ballast.account') THEN
+            RETURN l_next;
+        END IF;
     END IF;
     DELETE FROM ballast.lease WHERE daemon = p_daemon;
-    RETURN true;
+    UPDATE ballast.era SET departed = departed + 1;
+    RETURN 0;
 END
 $$;
 
@@ -330,8 +366,8 @@ GRANT EXECUTE ON FUNCTION ballast.announced(text, integer),
     ballast.forget_announced(text[], bigint[]) TO ballast_daemon;
 GRANT EXECUTE ON FUNCTION ballast.timeline(), ballast.timeline_is_accepted(),
     ballast.era_read(), ballast.cache_switch(boolean, text), ballast.accept_timeline(text), ballast.era_present(),
-    ballast.lease_renew(text, text, bigint, text, text, text), ballast.lease_drop(text),
-    ballast.lease_expel(text, bigint),
+    ballast.lease_renew(text, text, bigint, text, text, text, bigint), ballast.lease_drop(text),
+    ballast.lease_expel(text, bigint, bigint, bigint),
     ballast.era_close(bigint), ballast.era_drain(bigint), ballast.era_rewound(bigint),
     ballast.era_open(bigint, bigint, text, text, text) TO ballast_daemon;
 

@@ -61,6 +61,7 @@ struct commit {
     struct engine *engine;
     struct lane *lane;
     enum commit_stage stage;
+    int turn; /* trust_view_posting_begins() */
     struct ensure ensure;
     int64_t number; /* under which the store notes its refusals */
     int64_t sent_us;
@@ -129,6 +130,9 @@ static void commit_over(struct commit *commit)
 {
     struct engine *engine = commit->engine;
     commit->stage = COMMIT_NONE;
+    if (!engine->closing) { /* who ends with a commit unfinished is taken over (T12) */
+        trust_view_posting_ends(engine->view, commit->turn);
+    }
     list_unlink(&commit->link);
     list_push_front(&engine->commits_idle, &commit->link);
     metrics_set(&engine->metrics->mutation_queue, (int64_t)engine->queued);
@@ -393,7 +397,12 @@ static void put_in_doubt(struct commit *commit)
     metrics_add(&commit->engine->metrics->mutations_resubmitted, commit->count);
     commit->stage = COMMIT_IN_DOUBT;
     for (size_t i = 0; i < commit->count; i++) {
-        commit->items[i]->sent = true;
+        struct write_item *item = commit->items[i];
+        if (!item->sent) {
+            item->sent = true;
+            item->turn = commit->turn;
+            trust_view_posting_continues(commit->engine->view, item->turn);
+        }
     }
 }
 
@@ -461,6 +470,7 @@ static struct commit *commit_new(struct lane *lane)
         commit->count = commit->state_count = 0;
         commit->deadline_us = INT64_MAX;
         commit->ensure.again = false;
+        commit->turn = trust_view_posting_begins(engine->view);
         list_push_back(&engine->commits_active, &commit->link);
     }
     return commit;

@@ -32,15 +32,21 @@ bool leases_absorb(struct leases *leases, const char *own, const struct store_le
     bool own_holds = false;
     int64_t since_us = is_watching(leases, now_us) ? 0 : now_us + REUNION_US;
     leases->own_renewals = 0;
+    leases->departed = reply->departed;
+    leases->transaction = reply->transaction;
     for (size_t i = 0; i < reply->count && count < STORE_LEASES_MAX; i++) {
         const struct store_lease *lease = &reply->leases[i];
         if (strcmp(lease->daemon, own) == 0) {
             own_holds = !lease->fenced;
             leases->own_renewals = own_holds ? lease->renewals : 0;
-            continue;
+            leases->own_born = lease->born;
+            if (own_holds) {
+                continue;
+            }
         }
         const struct lease_peer *before = find(leases, lease->daemon);
-        bool unchanged = before != NULL && before->lease.renewals == lease->renewals;
+        bool unchanged = before != NULL && before->lease.renewals == lease->renewals &&
+                         before->lease.born == lease->born;
         fresh[count].lease = *lease;
         fresh[count].changed_us = unchanged ? before->changed_us : now_us;
         if (unchanged && fresh[count].changed_us < since_us) {

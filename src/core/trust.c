@@ -8,23 +8,24 @@
  *                                                                  (nobody can trust e any more)
  *
  *   DRAINED -> OPEN     [consider_opening, send_open]   every live lease has verified one Redis
- *   OPEN    -> CLOSING  [send_close]    a fence was asked for, a worker met a surprise, a daemon
- *                                       fell silent, or everybody is on another Redis
+ *   OPEN    -> CLOSING  [send_close]    a fence was asked for, a worker met a surprise, everybody
+ *                                       is on another Redis, or a take-over does not come forward
  *   CLOSING -> DRAINED  [send_drain]    every other lease has seen it, or W has passed since
  *
  * What holds, by rule:
  *   T1  A lease is counted from before the renewal was sent, and granted only for an era that is
  *       open in that renewal's own reply, above every era dropped so far, under the present
  *       timeline; and not by the renewal that makes the row, which who drains the era meanwhile
- *       cannot see. [renewed]
+ *       cannot see. [renewed, trust_may_grant]
  *   T2  Trust is dropped in the view before the drop is noted, and a drop noted before a renewal
  *       is sent is what that renewal writes as seen: `seen` never speaks for a later moment than
  *       its own. [drop, send_renew]
  *   T3  Own trust is dropped before the close is sent. [send_close]
  *   T4  The wait starts with the return of the close, or first sight of it; the leases that must
- *       have seen it are read after that. [may_drain]
+ *       have seen it are read after that. [trust_may_drain]
  *   T5  Opening goes from drained only, by compare and set, with the stamp written first.
  *   T7c Tickets are settled by rows read after they were asked for. [core/tickets.c]
+ *   T12 A daemon that fell silent is taken over while the era stays open. [core/take_over.h]
  *   T14 A store that has forgotten an era, or renewals of ours, was restored from files: before
  *       anything that it says of eras is believed, it is closed above all that we know of, and
  *       drains by time alone. (On a new timeline the store does so itself.) [note_rewound]
@@ -44,20 +45,10 @@
 #include "base/mutant.h"
 #include "core/trust_machine.h"
 
-#define JOIN_US 50000      /* that tickets against a new era wait for our lease on it */
 #define RETRY_US 100000    /* after a request that failed while the link stayed: any of them */
 #define SETTLED_US 5000000 /* an era that lasted so long forgives the ones before it */
 
 static void run(struct trust *t);
-
-/* T5: the Redis that every live lease, ours included, has verified; NULL where they differ. */
-static const struct cache_identity *agreed_redis(const struct trust *t, int64_t now)
-{
-    struct cache_identity own = trust_verified_redis(t);
-    bool agreed = own.run_id[0] != '\0' && trust_same_redis(&own, &t->reported) &&
-                  leases_agree(&t->leases, &own, now);
-    return agreed ? &t->reported : NULL;
-}
 
 /* --- trust granted and dropped ----------------------------------------------------------------*/
 
@@ -201,23 +192,12 @@ static void check_stamp(struct trust *t)
     }
 }
 
-/* A lease that has been renewed less often than it was is that of an older store, unless it was taken
- * away meanwhile and begun anew, by this renewal or by one whose answer was lost. Nobody takes it away
- * while an era is open (T12). That we know of an open era by other means says nothing: it may have been
- * opened after our lease was taken away in the drained one before it. */
-static bool own_lease_went_back(const struct trust *t, const struct store_era *row)
+/* Its lease's row was taken away: it may come back into the era, which stayed open. */
+static void lapse(struct trust *t)
 {
-    uint64_t renewals = t->leases.own_renewals;
-    bool stayed_open = row->state == ERA_OPEN && row->id == t->renewed_in;
-    bool begun_anew = renewals <= t->unanswered;
-    return renewals > 0 && renewals <= t->renewals && (stayed_open || !begun_anew);
-}
-
-/* Its lease's row goes away without another word: a renewal that is still on its way grants
- * nothing, since nobody would wait for what it granted. */
-static bool is_leaving(const struct trust *t)
-{
-    return (t->stopping || t->aside) && !MUTANT(LEAVER);
+    trust_view_drop(t->view);
+    t->granted = 0;
+    t->open_since_us = clock_boot_us(); /* as one that joins: what waits need not close it */
 }
 
 static void renewed(void *arg, enum store_status status, const struct store_error *error,
@@ -232,21 +212,22 @@ static void renewed(void *arg, enum store_status status, const struct store_erro
         t->reported = t->redis_at_send;
         t->renew_at_us = t->sent_us + t->lease_us / 3;
         t->fenced = !leases_absorb(&t->leases, t->daemon, reply, t->sent_us, clock_boot_us());
-        if (own_lease_went_back(t, &reply->era)) {
+        if (trust_lease_went_back(t)) {
             note_rewound(t);
         }
         t->renewals = t->leases.own_renewals;
-        t->unanswered = 0;
-        t->renewed_in = reply->era.state == ERA_OPEN ? reply->era.id : 0;
+        t->born = t->leases.own_born;
+        t->departed = t->leases.departed;
+        take_over_move_mark(&t->mark, t->view, t->leases.transaction);
         absorb(t, &reply->era);
-        if (reply->era.state == ERA_OPEN && (reply->era.id > t->dropped || MUTANT(READOPT)) &&
-            (reply->era.timeline_current || MUTANT(NOTL)) && !t->fenced && t->forgotten == 0 &&
-            (t->renewals > 1 || MUTANT(FIRSTLEASE)) && !is_leaving(t)) {
+        if (trust_may_grant(t)) {
             grant(t, (MUTANT(LATESTART) ? clock_boot_us() : t->sent_us) + t->lease_us);
+        } else if (t->granted != 0 && trust_was_taken_over(t)) {
+            lapse(t);
         } else if (t->granted != 0) {
             drop(t, t->granted);
         }
-        if (t->renewals <= 1) {
+        if (t->renewals == 1) {
             t->renew_at_us = clock_boot_us();
         }
         check_stamp(t);
@@ -257,11 +238,10 @@ static void renewed(void *arg, enum store_status status, const struct store_erro
 static void send_renew(struct trust *t)
 {
     sending(t, REQUEST_RENEW);
-    t->unanswered++;
     t->seen_at_send = t->dropped; /* T2: what was dropped before sending, nothing later */
     t->redis_at_send = trust_verified_redis(t);
     store_lease_renew(t->store, t->daemon, t->incarnation, t->seen_at_send, t->redis_at_send.run_id,
-                      t->redis_at_send.replid, renewed, t);
+                      t->redis_at_send.replid, t->mark.published, renewed, t);
 }
 
 /* Reading, closing, draining and opening all answer with the row as it is afterwards. */
@@ -330,27 +310,31 @@ static void send_open(struct trust *t)
     store_era_open(t->store, t->row.id, &t->opening.next, row_came, t);
 }
 
-static void expelled(void *arg, enum store_status status, const struct store_error *error)
+static void expelled(void *arg, enum store_status status, const struct store_error *error,
+                     const struct store_expelling *step)
 {
     struct trust *t = arg;
     (void)error;
     if (!request_over(t, status)) {
         return;
     }
-    if (status == STORE_OK) { /* leases change with renewals only: the peer still stands */
-        log_warn("lease-expelled", "daemon=%s silent_ms=%lld",
-                 LOG_VALUE(t->expelling->lease.daemon),
-                 (long long)(clock_boot_us() - t->expelling->changed_us) / 1000);
-        t->renew_at_us = clock_boot_us();
+    if (status == STORE_OK && take_over_stepped(&t->take_over, step, clock_boot_us())) {
+        t->renew_at_us = clock_boot_us(); /* leases change with renewals only: it is listed yet */
+        if (!step->another) {
+            t->status.expelled++;
+            log_warn("lease-expelled", "daemon=%s era=%llu state=%s",
+                     LOG_VALUE(t->take_over.row.daemon), (unsigned long long)t->row.id,
+                     t->row.state == ERA_OPEN ? "open" : "drained");
+        }
     }
     run(t);
 }
 
 static void send_expel(struct trust *t, const struct lease_peer *peer)
 {
-    t->expelling = peer;
+    take_over_aim(&t->take_over, &peer->lease);
     sending(t, REQUEST_EXPEL);
-    store_lease_expel(t->store, peer->lease.daemon, peer->lease.renewals, expelled, t);
+    store_lease_expel(t->store, &t->take_over.row, t->take_over.from, expelled, t);
 }
 
 static void left(void *arg, enum store_status status, const struct store_error *error)
@@ -378,7 +362,7 @@ static void given_up(void *arg, enum store_status status, const struct store_err
 
 static void consider_opening(struct trust *t, int64_t now)
 {
-    const struct cache_identity *agreed = agreed_redis(t, now);
+    const struct cache_identity *agreed = trust_agreed_redis(t, now);
     bool drained =
         t->row.state == ERA_DRAINED || (MUTANT(OPENEARLY) && t->row.state == ERA_CLOSING);
     if (t->row_known && drained && !t->row.switched_off && t->row.timeline_current && !t->fenced &&
@@ -390,56 +374,6 @@ static void consider_opening(struct trust *t, int64_t now)
 }
 
 /* --- what comes next --------------------------------------------------------------------------*/
-
-/* An open era that a renewal may make ours in a moment. */
-static bool is_joining(const struct trust *t, int64_t now)
-{
-    return t->granted == 0 && t->row.id > t->dropped && t->row.timeline_current && !t->fenced &&
-           now - t->open_since_us < JOIN_US;
-}
-
-static bool must_close(struct trust *t, int64_t now)
-{
-    if (!t->row_known || t->row.state != ERA_OPEN) {
-        return false;
-    }
-    struct cache_identity in_row;
-    trust_set_redis(&in_row, t->row.run_id, t->row.replid);
-    const struct cache_identity *agreed = agreed_redis(t, now);
-    /* An era up to the last one dropped is of no use to us: a close of ours is under way, or lost */
-    return t->row.switched_off || (t->row.id <= t->dropped && !MUTANT(READOPT)) ||
-           (tickets_wait_for(&t->tickets, t->row.id) && !is_joining(t, now)) ||
-           trust_view_suspected(t->view) >= t->row.id ||
-           (agreed != NULL && !trust_same_redis(agreed, &in_row)) ||
-           (!t->aside && leases_silent(&t->leases, now) != NULL);
-}
-
-/* What T4 must not ask: a renewal may commit after the list of leases was read. */
-static bool leases_seem_over(const struct trust *t, int64_t now)
-{
-    for (size_t i = 0; i < t->leases.count; i++) {
-        const struct lease_peer *peer = &t->leases.peers[i];
-        if (peer->lease.seen < t->row.id && now - peer->changed_us < t->leases.wait_us) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* T4. */
-static bool may_drain(const struct trust *t, int64_t now)
-{
-    if (!t->row_known || t->row.state != ERA_CLOSING) {
-        return false;
-    }
-    if (MUTANT(NODRAIN) || (MUTANT(EXPIRE) && leases_seem_over(t, now))) {
-        return true;
-    }
-    /* T14: a failover may have forgotten leases too. The era closed for it bears no nonce. */
-    bool listed = t->leases.list_sent_us >= t->closing_since_us && t->row.nonce[0] != '\0';
-    return now - t->closing_since_us >= t->leases.wait_us ||
-           (listed && (leases_have_seen(&t->leases, t->row.id) || MUTANT(NOTIFYSEEN)));
-}
 
 static void consider_standing_aside(struct trust *t, const struct cache_identity *verified,
                                     int64_t now)
@@ -466,22 +400,25 @@ static void start_next(struct trust *t, int64_t now)
         return;
     }
     const struct lease_peer *silent = t->aside ? NULL : leases_silent(&t->leases, now);
+    if (t->stopping && trust_view_is_posting(t->view)) {
+        return; /* what was not published will be, by whoever finds the row silent (T12) */
+    }
     if (t->stopping) {
         sending(t, REQUEST_LEAVE);
         store_lease_drop(t->store, t->daemon, left, t);
     } else if (t->forgotten != 0) {
         send_rewound(t);
-    } else if (must_close(t, now)) {
+    } else if (trust_must_close(t, now)) {
         send_close(t);
-    } else if (may_drain(t, now)) {
+    } else if (trust_may_drain(t, now)) {
         send_drain(t);
     } else if (t->aside && !t->lease_given_up) {
         sending(t, REQUEST_GIVE_UP);
         store_lease_drop(t->store, t->daemon, given_up, t);
     } else if (now >= t->renew_at_us && !t->aside) {
         send_renew(t);
-    } else if (silent != NULL && t->row_known && t->row.state == ERA_DRAINED) {
-        send_expel(t, silent); /* before an era opens: it would be closed for each of them */
+    } else if (silent != NULL && t->row_known && t->row.state != ERA_CLOSING) {
+        send_expel(t, silent); /* drained: before an era opens, which could be closed for it */
     } else if (t->opening.stage == OPENING_READY &&
                (t->row.state == ERA_DRAINED || MUTANT(OPENEARLY))) {
         send_open(t);
@@ -509,7 +446,7 @@ static void run(struct trust *t)
     }
     start_next(t, now);
     if (t->stopping && t->request == REQUEST_NONE) {
-        t->hooks.stopped(t->ctx); /* the store is away: our row will be found silent */
+        t->hooks.stopped(t->ctx); /* the store is away, say: our row will be found silent */
         return;
     }
     if (store_link_is_up(t->store) && cache_link_is_up(t->cache)) {

@@ -29,6 +29,12 @@ struct trust_view {
     _Atomic uint64_t suspected;
     _Atomic bool aside;
 
+    /* Commits under way, by the turn that they began in: those of the turn before end while those of
+     * the present one are counted apart. A worker that is slow between the two steps of beginning is
+     * counted late, but then it has not sent anything yet either. */
+    _Atomic unsigned turn;
+    _Atomic uint64_t postings[2];
+
     pthread_mutex_t lock; /* guards what follows */
     struct trust_era current;
     struct worker_cache workers[TRUST_WORKERS_MAX];
@@ -154,6 +160,39 @@ void trust_view_return_fences(struct trust_view *view, uint64_t ticket)
         atomic_store_explicit(&view->fences_returned, ticket, memory_order_release);
         view->hooks.wake_workers(view->ctx);
     }
+}
+
+int trust_view_posting_begins(struct trust_view *view)
+{
+    int turn = (int)(atomic_load(&view->turn) % 2);
+    atomic_fetch_add(&view->postings[turn], 1);
+    return turn;
+}
+
+void trust_view_posting_continues(struct trust_view *view, int turn)
+{
+    atomic_fetch_add(&view->postings[turn], 1);
+}
+
+void trust_view_posting_ends(struct trust_view *view, int turn)
+{
+    uint64_t before = atomic_fetch_sub(&view->postings[turn], 1);
+    assert(before > 0);
+}
+
+bool trust_view_postings_turn(struct trust_view *view)
+{
+    unsigned turn = atomic_load(&view->turn);
+    bool over = atomic_load(&view->postings[(turn + 1) % 2]) == 0;
+    if (over) {
+        atomic_store(&view->turn, turn + 1);
+    }
+    return over;
+}
+
+bool trust_view_is_posting(struct trust_view *view)
+{
+    return atomic_load(&view->postings[0]) + atomic_load(&view->postings[1]) > 0;
 }
 
 bool trust_view_is_aside(struct trust_view *view)

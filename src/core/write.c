@@ -76,6 +76,9 @@ void write_answer_as(struct engine *engine, struct write_item *item, enum outcom
 void write_item_over(struct engine *engine, struct write_item *item)
 {
     engine->queued--;
+    if (item->sent && !engine->closing) {
+        trust_view_posting_ends(engine->view, item->turn);
+    }
     engine_write_discard(engine, item);
 }
 

@@ -51,9 +51,12 @@ enum {
     AT_SEEN,
     AT_RUN_ID,
     AT_REPLID,
-    AT_FENCED
+    AT_FENCED,
+    AT_BORN,
+    AT_DEPARTED,
+    AT_TRANSACTION
 };
-#define LEASE_SHAPE ERA_SHAPE "ttbt88ttb"
+#define LEASE_SHAPE ERA_SHAPE "ttbt88ttb888"
 
 static bool read_lease(const PGresult *rows, int row, struct store_lease *lease)
 {
@@ -62,7 +65,8 @@ static bool read_lease(const PGresult *rows, int row, struct store_lease *lease)
            rows_count(rows, row, AT_SEEN, &lease->seen) &&
            rows_copy(rows, row, AT_RUN_ID, lease->run_id, sizeof(lease->run_id)) &&
            rows_copy(rows, row, AT_REPLID, lease->replid, sizeof(lease->replid)) &&
-           rows_bool(rows, row, AT_FENCED, &lease->fenced);
+           rows_bool(rows, row, AT_FENCED, &lease->fenced) &&
+           rows_count(rows, row, AT_BORN, &lease->born);
 }
 
 static bool read_leases(struct store_link *link, const PGresult *rows, struct store_leases *reply,
@@ -73,7 +77,9 @@ static bool read_leases(struct store_link *link, const PGresult *rows, struct st
     const char *era_timeline, *timeline;
 
     if (!rows_have_shape(rows, LEASE_SHAPE) || count == 0 || count > STORE_LEASES_MAX ||
-        !read_era(rows, 0, &reply->era) || !rows_bool(rows, 0, AT_FSYNC, fsync)) {
+        !read_era(rows, 0, &reply->era) || !rows_bool(rows, 0, AT_FSYNC, fsync) ||
+        !rows_count(rows, 0, AT_DEPARTED, &reply->departed) ||
+        !rows_count(rows, 0, AT_TRANSACTION, &reply->transaction)) {
         return false;
     }
     era_timeline = rows_text(rows, 0, AT_ERA_TIMELINE);
@@ -119,8 +125,8 @@ void store_link_tell_health(struct store_link *link, const char *text)
 }
 
 void store_lease_renew(struct store_link *link, const char *daemon, const char *incarnation,
-                       uint64_t seen, const char *run_id, const char *replid, store_leases_fn *done,
-                       void *arg)
+                       uint64_t seen, const char *run_id, const char *replid, uint64_t published,
+                       store_leases_fn *done, void *arg)
 {
     struct params *params = request_params(link);
 
@@ -130,6 +136,11 @@ void store_lease_renew(struct store_link *link, const char *daemon, const char *
     put_text(params, run_id);
     put_text(params, replid);
     params_text(params, link->health, strlen(link->health));
+    if (published == 0) {
+        params_null(params);
+    } else {
+        put_count(params, published);
+    }
     request_submit(link, &(struct store_request){.kind = REQUEST_PREPARED,
                                                  .statement = STATEMENT_LEASE_RENEW,
                                                  .finish = leases_came,
@@ -137,21 +148,11 @@ void store_lease_renew(struct store_link *link, const char *daemon, const char *
                                                  .arg = arg});
 }
 
-static void lease_ended(struct store_link *link, const struct store_request *request,
-                        const struct store_reply *reply)
+static void lease_dropped(struct store_link *link, const struct store_request *request,
+                          const struct store_reply *reply)
 {
     (void)link;
     request->done.done(request->arg, reply->status, reply->error);
-}
-
-static void end_lease(struct store_link *link, enum statement statement, store_done_fn *done,
-                      void *arg)
-{
-    request_submit(link, &(struct store_request){.kind = REQUEST_PREPARED,
-                                                 .statement = statement,
-                                                 .finish = lease_ended,
-                                                 .done.done = done,
-                                                 .arg = arg});
 }
 
 void store_lease_drop(struct store_link *link, const char *daemon, store_done_fn *done, void *arg)
@@ -159,17 +160,52 @@ void store_lease_drop(struct store_link *link, const char *daemon, store_done_fn
     struct params *params = request_params(link);
 
     params_text(params, daemon, strlen(daemon));
-    end_lease(link, STATEMENT_LEASE_DROP, done, arg);
+    request_submit(link, &(struct store_request){.kind = REQUEST_PREPARED,
+                                                 .statement = STATEMENT_LEASE_DROP,
+                                                 .finish = lease_dropped,
+                                                 .done.done = done,
+                                                 .arg = arg});
 }
 
-void store_lease_expel(struct store_link *link, const char *daemon, uint64_t renewals,
-                       store_done_fn *done, void *arg)
+static void step_came(struct store_link *link, const struct store_request *request,
+                      const struct store_reply *reply)
+{
+    const PGresult *rows = reply->result;
+    struct store_expelling step = {.another = true};
+
+    (void)link;
+    if (reply->status != STORE_OK) {
+        request->done.expelled(request->arg, reply->status, reply->error, NULL);
+        return;
+    }
+    bool fits = rows_have_shape(rows, "8") && PQntuples(rows) == 1;
+    if (fits && !rows_is_null(rows, 0, 0)) {
+        step.another = false;
+        fits = rows_count(rows, 0, 0, &step.next);
+    }
+    if (!fits) {
+        struct store_error error = request_misfit(request);
+
+        request->done.expelled(request->arg, STORE_REFUSED, &error, NULL);
+        return;
+    }
+    request->done.expelled(request->arg, STORE_OK, reply->error, &step);
+}
+
+void store_lease_expel(struct store_link *link, const struct store_lease *lease, uint64_t from,
+                       store_expelled_fn *done, void *arg)
 {
     struct params *params = request_params(link);
 
-    params_text(params, daemon, strlen(daemon));
-    put_count(params, renewals);
-    end_lease(link, STATEMENT_LEASE_EXPEL, done, arg);
+    params_text(params, lease->daemon, strlen(lease->daemon));
+    put_count(params, lease->born);
+    put_count(params, lease->renewals);
+    put_count(params, from);
+    request_submit(link, &(struct store_request){.kind = REQUEST_PREPARED,
+                                                 .statement = STATEMENT_LEASE_EXPEL,
+                                                 .finish = step_came,
+                                                 .done.expelled = done,
+                                                 .arg = arg});
 }
 
 /* --- the era ----------------------------------------------------------------------------------*/

@@ -12,6 +12,12 @@
 #define WORDS_MAX 64
 #define ITEMS_MAX 16
 
+/* What cannot be compared: numbers that each store draws for itself. */
+struct known_lease {
+    char daemon[64];
+    uint64_t born, born_before;
+};
+
 static struct {
     const struct script_servers *servers;
     bool answered;
@@ -24,6 +30,10 @@ static struct {
     struct account_id ids[ITEMS_MAX];
     size_t id_count;
     int64_t commit;
+    struct known_lease leases[STORE_LEASES_MAX];
+    size_t lease_count;
+    uint64_t transaction;
+    struct store_expelling step;
     bool wrong;
 } self;
 
@@ -142,6 +152,29 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct store_lease *)a)->daemon, ((const struct store_lease *)b)->daemon);
 }
 
+static struct known_lease *known_lease(const char *daemon)
+{
+    struct known_lease *known = self.leases;
+    while (known < self.leases + self.lease_count && strcmp(known->daemon, daemon) != 0) {
+        known++;
+    }
+    if (known == self.leases + self.lease_count) {
+        assert(self.lease_count < STORE_LEASES_MAX);
+        self.lease_count++;
+        snprintf(known->daemon, sizeof known->daemon, "%s", daemon);
+    }
+    return known;
+}
+
+static void note_lease(const struct store_lease *lease)
+{
+    struct known_lease *known = known_lease(lease->daemon);
+    if (known->born != lease->born) {
+        known->born_before = known->born;
+        known->born = lease->born;
+    }
+}
+
 static void on_leases(void *arg, enum store_status status, const struct store_error *error,
                       const struct store_leases *reply)
 {
@@ -150,12 +183,15 @@ static void on_leases(void *arg, enum store_status status, const struct store_er
     printf("  %s", store_words[status]);
     if (status == STORE_OK) {
         print_era(&reply->era);
+        printf("  departed %" PRIu64 "\n", reply->departed);
+        self.transaction = reply->transaction;
         memcpy(leases, reply->leases, reply->count * sizeof *leases);
         qsort(leases, reply->count, sizeof *leases, by_name);
         for (size_t i = 0; i < reply->count; i++) {
-            printf("  lease %s renewals %" PRIu64 " seen %" PRIu64 " run_id=%s replid=%s\n",
+            note_lease(&leases[i]);
+            printf("  lease %s renewals %" PRIu64 " seen %" PRIu64 " run_id=%s replid=%s%s\n",
                    leases[i].daemon, leases[i].renewals, leases[i].seen, leases[i].run_id,
-                   leases[i].replid);
+                   leases[i].replid, leases[i].fenced ? " fenced" : "");
         }
     }
     self.answered = true;
@@ -176,6 +212,30 @@ static void on_done(void *arg, enum store_status status, const struct store_erro
 {
     (void)arg, (void)error;
     printf("  %s\n", store_words[status]);
+    self.answered = true;
+}
+
+static void on_step(void *arg, enum store_status status, const struct store_error *error,
+                    const struct store_expelling *step)
+{
+    (void)arg, (void)error;
+    self.step = status == STORE_OK ? *step : (struct store_expelling){.another = true};
+    if (self.step.another || self.step.next == 0) {
+        printf("  %s %s\n", store_words[status], self.step.another ? "another" : "gone");
+    }
+    self.answered = true;
+}
+
+static void on_announced(void *arg, enum store_status status, const struct store_error *error,
+                         const struct store_announced *reply)
+{
+    (void)arg, (void)error;
+    printf("  %s", store_words[status]);
+    for (size_t i = 0; status == STORE_OK && i < reply->count; i++) {
+        printf(" %.*s=%" PRIu64, (int)reply->entries[i].id.len, reply->entries[i].id.bytes,
+               reply->entries[i].state.version);
+    }
+    printf("\n");
     self.answered = true;
 }
 
@@ -327,13 +387,26 @@ static void ask_accounts(char **words, int count)
     await();
 }
 
+static void expel(char **words, bool before)
+{
+    struct known_lease *known = known_lease(words[0]);
+    struct store_lease lease = {.born = before ? known->born_before : known->born,
+                                .renewals = strtoull(words[1], NULL, 10)};
+    snprintf(lease.daemon, sizeof lease.daemon, "%s", words[0]);
+    self.step = (struct store_expelling){.next = 0};
+    do {
+        store_lease_expel(self.servers->store, &lease, self.step.next, on_step, NULL);
+        await();
+    } while (!self.step.another && self.step.next > 0);
+}
+
 static bool ask_trust(const char *verb, char **words, int count)
 {
     struct store_link *store = self.servers->store;
     uint64_t number = count > 0 ? strtoull(words[count - 1], NULL, 10) : 0;
-    if (strcmp(verb, "renew") == 0 && count == 4) {
+    if (strcmp(verb, "renew") == 0 && count >= 4) {
         store_lease_renew(store, words[0], words[0], strtoull(words[1], NULL, 10), words[2],
-                          words[3], on_leases, NULL);
+                          words[3], count > 4 ? self.transaction : 0, on_leases, NULL);
     } else if (strcmp(verb, "era") == 0) {
         store_era_read(store, on_era, NULL);
     } else if (strcmp(verb, "close") == 0) {
@@ -348,8 +421,12 @@ static bool ask_trust(const char *verb, char **words, int count)
         store_era_open(store, strtoull(words[0], NULL, 10), &next, on_era, NULL);
     } else if (strcmp(verb, "drop") == 0 && count == 1) {
         store_lease_drop(store, words[0], on_done, NULL);
-    } else if (strcmp(verb, "expel") == 0 && count == 2) {
-        store_lease_expel(store, words[0], number, on_done, NULL);
+    } else if (strcmp(verb, "expel") == 0 && count >= 2) {
+        expel(words, count > 2);
+        return true;
+    } else if (strcmp(verb, "announced") == 0) {
+        static const struct account_id first;
+        store_read_announced(store, &first, ITEMS_MAX, on_announced, NULL);
     } else {
         return false;
     }

@@ -4,14 +4,18 @@
  * simulator's fakes of both (test/sim/conformance.c): what they print must be the same, or what
  * the simulator shows says nothing about the product.
  *
- *     renew DAEMON SEEN RUN_ID REPLID      post KIND KEY WORD... [; KIND KEY WORD...]...
+ *     renew DAEMON SEEN RUN_ID REPLID [mark]
+ *     expel DAEMON RENEWALS [before]       post KIND KEY WORD... [; KIND KEY WORD...]...
  *     era | close ID | drain ID            accounts ID...
  *     open DRAINED ID NONCE RUN_ID REPLID
- *     drop DAEMON | expel DAEMON RENEWALS  raise STAMP | stamp
+ *     drop DAEMON | announced              raise STAMP | stamp
  *     publish STAMP ID=VERSION:BALANCE...  token STAMP [!]ID...
  *     fill STAMP ID=VERSION:BALANCE...     read ID...
  *
  *     wait MS
+ *
+ * mark: all is published that was committed before the last renewal but one. expel takes every step, of
+ * the row as the last renewal has listed it; before: of the one that stood there before.
  *
  * A stamp is ERA:NONCE; a fill takes the last token. KIND, with - for a KEY where there is none:
  *

@@ -6,6 +6,7 @@ import contextlib
 import random
 import re
 import signal
+import subprocess
 import threading
 import time
 import unittest
@@ -267,6 +268,57 @@ class Faults(TwoCase):
             account = load.accounts[0]
             told = load.ledger.floor(account)
             self.assertGreaterEqual(int(self.box.client(1).get(account)) + 1, told)
+
+    @contextlib.contextmanager
+    def locked(self, account):
+        with subprocess.Popen(self.box.psql_words(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              text=True) as psql:
+            psql.stdin.write("begin; select 1 from ballast.account "
+                             f"where account_id = '{account}' for update;\n")
+            psql.stdin.flush()
+            self.assertEqual(psql.stdout.readline().strip(), "1")
+            try:
+                yield
+            finally:
+                psql.stdin.close()
+
+    def await_sql(self, question, what):
+        harness.wait_for(lambda: self.box.psql(question) != "0", 10 * SLOWNESS, what)
+
+    @harness.level("quick")
+    def test_killed_with_a_commit_on_its_way(self):
+        """Nobody is told of it, and nobody but the dead daemon knows that it is to be published. The
+        other one takes over: the era stays, and so do the reads from the cache."""
+        self.open("orphan", "steady")
+        self.cached_at_both("orphan")
+        self.cached_at_both("steady")
+        self.addCleanup(wait_trusted, self.box, 8, 1)
+        self.addCleanup(self.box.daemons[0].start)
+        before = self.second.info("trust")
+        dying = resp.Connection(self.box.daemons[0])
+        with self.locked("orphan"):
+            dying.send("CREDIT", "orphan", 5, "KEY", "orphan")
+            self.await_sql("select count(*) from pg_stat_activity where wait_event_type = 'Lock' "
+                           "and query like '%post_batch%'", "a posting that waits for the lock")
+            self.box.daemons[0].kill()
+        killed = time.monotonic()
+        dying.close()
+        self.await_sql("select count(*) from ballast.transfer where key = 'orphan'", "the commit")
+
+        sources = []
+
+        def is_published():
+            sources.append(harness.record(self.second.execute_command("BALANCE", "steady"))["source"])
+            orphan = harness.record(self.second.execute_command("BALANCE", "orphan"))
+            return (orphan["balance"], orphan["source"]) == ("5", "cache")
+        harness.wait_for(is_published, TAKEN_OVER_SECONDS_MAX * SLOWNESS, "the take-over")
+        self.assertLess(time.monotonic() - killed, TAKEN_OVER_SECONDS_MAX * SLOWNESS)
+        self.await_sql("select (count(*) = 1)::integer from ballast.lease", "the lease to go")
+        after = self.second.info("trust")
+        self.assertEqual(after["era"], before["era"])
+        self.assertEqual(after["daemons_taken_over"], before["daemons_taken_over"] + 1)
+        # One that is late with its own renewal for a moment asks the store.
+        self.assertGreaterEqual(sources.count("cache"), 0.9 * len(sources), sources)
 
     def test_paused_past_its_lease(self):
         """It goes on where it stood: what it then reads, publishes and fills is of a past era."""

@@ -16,6 +16,8 @@
 struct account_row {
     struct account_state *versions; /* [0] is version 1 */
     uint64_t count, room;
+    uint64_t changed_by; /* a transaction */
+    bool may_hide;       /* db_may_hide() */
     const struct statement *holder;
 };
 
@@ -29,7 +31,7 @@ static struct {
     struct account_row accounts[ACCOUNTS_MAX];
     struct key_row *keys;
     uint64_t key_room;
-    uint64_t transfers;
+    uint64_t transfers, transactions;
     struct db_transfer *transfer_rows;
     uint64_t transfer_room;
     struct statement *waiting, **waiting_end;
@@ -102,6 +104,16 @@ bool db_is_locked(int account)
     return db.accounts[account].holder != NULL;
 }
 
+uint64_t db_changed_by(int account)
+{
+    return db.accounts[account].changed_by;
+}
+
+bool db_may_hide(int account)
+{
+    return db.accounts[account].may_hide;
+}
+
 uint64_t db_next_transfer(void)
 {
     return ++db.transfers;
@@ -150,6 +162,13 @@ static void commit_transfer(const struct db_posting *posting)
     }
 }
 
+/* Its daemon answers UNKNOWN, or ends without waiting for its workers, as none does in the product. */
+static bool nobody_publishes(const struct statement *statement)
+{
+    return statement->link != NULL &&
+           (statement->status == STORE_LOCAL_ONLY || store_link_process(statement->link)->leaving);
+}
+
 static void commit_changes(struct statement *statement)
 {
     for (int i = 0; i < statement->change_count; i++) {
@@ -164,6 +183,8 @@ static void commit_changes(struct statement *statement)
         }
         assert(changed->state.version == row->count + 1);
         row->versions[row->count++] = changed->state;
+        row->changed_by = statement->transaction;
+        row->may_hide = nobody_publishes(statement);
         trace_note(changed->account, statement->link != NULL ? statement->daemon : "sql",
                    "committed: version, balance", changed->state.version,
                    (uint64_t)changed->state.balance);
@@ -284,6 +305,7 @@ static void end_of_transaction(void *object, uint64_t arg)
         enum store_status status = (enum store_status)arg;
         bool commits = status == STORE_OK || status == STORE_LOCAL_ONLY;
         struct statement *end = statement;
+        end->status = status;
         if (commits && end->kind == STATEMENT_POST) {
             commit_changes(end);
             refusals_note(end);
@@ -345,6 +367,7 @@ static void begin(struct statement *statement)
     db.active = statement;
     statement->active = true;
     set_holders(statement, statement);
+    statement->transaction = ++db.transactions;
     statement->era = *db_era();
     if (statement->kind == STATEMENT_POST) {
         posting_run(statement);
@@ -449,6 +472,15 @@ void db_failover(void)
     trust_rows_fail_over();
 }
 
+void db_notify_announced(void)
+{
+    for (int i = 0; i < daemon_count; i++) {
+        if (daemons[i] != NULL && !fault_strikes(FAULT_NOTIFY_LOST)) {
+            process_notify_posting(daemons[i]);
+        }
+    }
+}
+
 void db_post_in_sql(int account, int64_t amount)
 {
     if (db.accounts[account].holder != NULL || db_version(account) == 0) {
@@ -457,15 +489,12 @@ void db_post_in_sql(int account, int64_t amount)
     struct statement *statement = statement_new(STATEMENT_POST);
     struct account_state state = db_present(account);
     state.balance += amount;
+    statement->transaction = ++db.transactions;
     posting_change(statement, account, &state);
     commit_changes(statement);
     statement_release(statement);
     announce(account);
-    for (int i = 0; i < daemon_count; i++) {
-        if (daemons[i] != NULL && !fault_strikes(FAULT_NOTIFY_LOST)) {
-            process_notify_posting(daemons[i]);
-        }
-    }
+    db_notify_announced();
 }
 
 void db_set_readonly(int64_t for_us)

@@ -107,14 +107,19 @@ struct statement {
     int count;
     int accounts[SIM_ENTRIES_MAX];
     struct db_posting postings[SIM_ENTRIES_MAX];
-    char daemon[24], incarnation[24];
+    char daemon[64], incarnation[24];
     uint64_t number; /* seen, renewals, the era's id, the version before which history ends, or the
                       * commit's */
     char run_id[STORE_RUN_ID_MAX], replid[STORE_RUN_ID_MAX];
     struct store_era next_era;
+    uint64_t born, from; /* of an expelling */
+    uint64_t published;  /* of a renewal */
 
     /* out */
     struct store_era era;
+    uint64_t transaction;
+    uint64_t departed; /* by a renewal: leases taken away so far */
+    struct store_expelling step;
     bool effect;    /* its UPDATE or DELETE found its row */
     bool has_lease; /* a posting: T12 */
     struct account_state states[SIM_ENTRIES_MAX];
@@ -167,6 +172,14 @@ uint64_t db_transfer_count(void);
 const struct db_transfer *db_transfer(uint64_t number);
 /* That the account was opened with, or is in that statement. */
 int64_t db_opening_floor(const struct statement *statement, int account);
+
+/* The transaction that changed the account last. */
+uint64_t db_changed_by(int account);
+/* Whether its newest version may be hidden by the cache: nobody was told of it, and nobody is bound
+ * to publish it. */
+bool db_may_hide(int account);
+/* Some have been announced: NOTIFY. */
+void db_notify_announced(void);
 
 /* Somebody's transaction has written it, or waits to. */
 bool db_is_locked(int account);

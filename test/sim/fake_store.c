@@ -57,7 +57,8 @@ struct statement *statement_new(enum statement_kind kind)
     memset(statement, 0, offsetof(struct statement, accounts));
     statement->kind = kind;
     statement->references = 1;
-    statement->number = 0;
+    statement->number = statement->born = statement->from = statement->published = 0;
+    statement->transaction = statement->departed = 0;
     statement->effect = statement->has_lease = statement->gave_up = false;
     statement->change_count = statement->shown_count = statement->lease_count = 0;
     statement->expired_count = 0;

@@ -4,8 +4,8 @@
 #include "fake_store.h"
 
 void store_lease_renew(struct store_link *link, const char *daemon, const char *incarnation,
-                       uint64_t seen, const char *run_id, const char *replid, store_leases_fn *done,
-                       void *arg)
+                       uint64_t seen, const char *run_id, const char *replid, uint64_t published,
+                       store_leases_fn *done, void *arg)
 {
     struct statement *statement = statement_new(STATEMENT_RENEW);
     snprintf(statement->daemon, sizeof statement->daemon, "%s", daemon);
@@ -13,6 +13,7 @@ void store_lease_renew(struct store_link *link, const char *daemon, const char *
     snprintf(statement->run_id, sizeof statement->run_id, "%s", run_id);
     snprintf(statement->replid, sizeof statement->replid, "%s", replid);
     statement->number = seen;
+    statement->published = published;
     statement_submit(link, statement, (void *)done, arg);
 }
 
@@ -61,25 +62,35 @@ void store_lease_drop(struct store_link *link, const char *daemon, store_done_fn
     statement_submit(link, statement, (void *)done, arg);
 }
 
-void store_lease_expel(struct store_link *link, const char *daemon, uint64_t renewals,
-                       store_done_fn *done, void *arg)
+void store_lease_expel(struct store_link *link, const struct store_lease *lease, uint64_t from,
+                       store_expelled_fn *done, void *arg)
 {
     struct statement *statement = statement_new(STATEMENT_LEASE_EXPEL);
-    snprintf(statement->daemon, sizeof statement->daemon, "%s", daemon);
-    statement->number = renewals;
+    snprintf(statement->daemon, sizeof statement->daemon, "%s", lease->daemon);
+    statement->number = lease->renewals;
+    statement->born = lease->born;
+    statement->from = from;
     statement_submit(link, statement, (void *)done, arg);
 }
 
 void reply_trust(struct statement *statement, enum store_status status)
 {
-    const struct store_leases leases = {statement->era, statement->leases,
-                                        (size_t)statement->lease_count};
+    const struct store_leases leases = {
+        .era = statement->era,
+        .leases = statement->leases,
+        .count = (size_t)statement->lease_count,
+        .departed = statement->departed,
+        .transaction = statement->transaction,
+    };
     switch (statement->kind) {
     case STATEMENT_RENEW:
         ((store_leases_fn *)statement->callback)(statement->arg, status, &fake_no_error, &leases);
         break;
-    case STATEMENT_LEASE_DROP:
     case STATEMENT_LEASE_EXPEL:
+        ((store_expelled_fn *)statement->callback)(statement->arg, status, &fake_no_error,
+                                                   &statement->step);
+        break;
+    case STATEMENT_LEASE_DROP:
         ((store_done_fn *)statement->callback)(statement->arg, status, &fake_no_error);
         break;
     default:

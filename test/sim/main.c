@@ -98,6 +98,21 @@ static void fail_unless_trusting(void)
     }
 }
 
+/* What was committed is not hidden for ever by a value of the open era (T12): whoever died on the way,
+ * somebody has published it. */
+static void check_nothing_is_hidden(void)
+{
+    const struct keyspace *keys = &redis_nodes[redis_address()].keys;
+    for (int i = 0; i < world.account_count && !world.failed; i++) {
+        const struct slot *slot = &keys->slots[i];
+        if (slot->kind == SLOT_VALUE && slot->era == db_era()->id &&
+            slot->state.version < db_version(i) && !db_may_hide(i)) {
+            checker_fail(i, "version %" PRIu64 " is hidden by %" PRIu64 " in the cache",
+                         db_version(i), slot->state.version);
+        }
+    }
+}
+
 static void calm(void)
 {
     int64_t until = world.now + CALM_MAX_US;
@@ -116,6 +131,7 @@ static void calm(void)
     }
     world_run(world.now + CLIENTS_DEADLINE_MAX);
     clients_check_all_answered();
+    check_nothing_is_hidden();
 }
 
 static void run_seed(uint64_t seed)

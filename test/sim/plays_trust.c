@@ -1,4 +1,6 @@
 /* Plays around leases and the ends of eras; see schedules.h. */
+#include "fake_links.h"
+#include "redis.h"
 #include "stage.h"
 
 /* --- a lease that is believed too long (T1, T2, T4, T6) ---------------------------------------*/
@@ -140,4 +142,113 @@ void play_failover(void)
 {
     stage_warm_up(20 * MS);
     at_renewal(LEG_BACK, 1, failover_closes, 40 * MS);
+}
+
+/* --- a daemon that dies with its commit not published (T12) -----------------------------------*/
+
+static void death_strikes(void *object, uint64_t number)
+{
+    (void)object;
+    if (!stage_is_over(number) && daemons[stage.victim] != NULL) {
+        process_crash(daemons[stage.victim]);
+    }
+}
+
+static void death_posts(void *object, uint64_t number)
+{
+    (void)object;
+    if (!stage_is_over(number)) {
+        stage_delay(stage.victim, STATEMENT_POST, LEG_BACK, 900 * MS, 900 * MS);
+        stage_post(stage.victim, MUTATION_CREDIT, 1);
+        stage_after(sim_between(5 * MS, 880 * MS), death_strikes);
+    }
+}
+
+/* Its value stands in the cache, and nobody asks for the account again, or closes the era. */
+void play_death(void)
+{
+    stage.last = sim_chance(700000);
+    stage_warm_up(60 * MS);
+    stage_after(sim_between(100 * MS, 500 * MS), death_posts);
+}
+
+/* --- an expelling that comes when its daemon is back (T12) ------------------------------------*/
+
+/* The helper's statement is on its way: another daemon's comes first, the victim makes its row anew,
+ * and has renewed it as often again; then the era is closed. */
+static void return_is_met(void *object, uint64_t number)
+{
+    (void)object;
+    if (!stage_is_over(number)) {
+        stage_after(stage.late_us + sim_between(0, 60 * MS), lease_closes);
+    }
+}
+
+static void return_pauses(void *object, uint64_t number)
+{
+    (void)object;
+    if (!stage_is_over(number) && daemons[stage.victim] != NULL) {
+        process_pause(daemons[stage.victim], sim_between(1300 * MS, 1700 * MS));
+        stage.late_us = sim_between(50 * MS, 700 * MS);
+        struct delay *late = stage_delay(stage.helper, STATEMENT_LEASE_EXPEL, LEG_THERE,
+                                         stage.late_us, stage.late_us);
+        late->then = return_is_met;
+        late->then_us = 1;
+    }
+}
+
+void play_return(void)
+{
+    struct process *leaver = daemons[stage.victim];
+    stage_warm_up(20 * MS);
+    struct delay *first = stage_delay(stage.victim, STATEMENT_RENEW, LEG_BACK, 1, 1);
+    first->before = leaver;
+    first->then = return_pauses;
+    first->then_us = 250 * MS;
+    process_stop(leaver);
+}
+
+/* --- an era of another master, while the one before it is trusted (T5) ------------------------*/
+
+static void lead(int slot, int node)
+{
+    if (daemons[slot] != NULL && daemons[slot]->cache_target != node) {
+        daemons[slot]->cache_target = node;
+        cache_links_cut(daemons[slot], -1);
+    }
+}
+
+static void masters_change(void *object, uint64_t number)
+{
+    (void)object;
+    if (stage_is_over(number)) {
+        return;
+    }
+    stage.deaf = true;
+    stage_delay(stage.victim, ANY_CONTROL, LEG_THERE, 600 * MS, 1400 * MS);
+    for (int i = 0; i < daemon_count; i++) {
+        lead(i, i == stage.victim ? 1 - redis_address() : redis_address());
+    }
+    stage_ask_both();
+}
+
+static void masters_part(void *object, uint64_t number)
+{
+    (void)object;
+    if (stage_is_over(number)) {
+        return;
+    }
+    redis_split();
+    for (int i = 0; i < daemon_count; i++) {
+        lead(i, i == stage.victim ? redis_address() : 1 - redis_address());
+    }
+    stage_after(sim_between(20 * MS, 200 * MS), masters_change);
+}
+
+/* The victim is led to a second master, and says so. Then it is led back to the first one, where its era
+ * goes on, and for long it neither says that nor hears of others; they are led to the second one. */
+void play_masters(void)
+{
+    stage_warm_up(20 * MS);
+    stage_after(30 * MS, masters_part);
 }

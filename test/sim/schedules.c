@@ -149,10 +149,11 @@ static void begin(void *object, uint64_t arg)
 {
     static void (*const plays[])(void) = {play_lease,    play_lease,   play_lease,   play_joiner,
                                           play_fill,     play_fill,    play_rebuild, play_closer,
-                                          play_failover, play_backend, play_rebuild};
+                                          play_failover, play_backend, play_rebuild, play_death,
+                                          play_return,   play_return,  play_masters};
     (void)object;
     (void)arg;
-    if (!world.storm) {
+    if (!world.storm || stage.last) {
         return;
     }
     int victim = (int)sim_below((uint32_t)daemon_count);

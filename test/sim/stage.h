@@ -29,6 +29,8 @@ struct stage {
     int victim, helper, account;
     bool deaf; /* the victim hears no notices */
     bool asking;
+    bool last; /* no play follows this one */
+    int64_t late_us;
     struct delay delays[DELAYS_MAX];
     int delay_count;
 };
@@ -64,6 +66,12 @@ void play_joiner(void);
 void play_closer(void);
 /* A close that a failover forgets (T14). */
 void play_failover(void);
+/* A daemon that dies with its commit not published (T12). */
+void play_death(void);
+/* An expelling that comes when its daemon is back (T12). */
+void play_return(void);
+/* An era of another master, while the one before it is trusted (T5). */
+void play_masters(void);
 
 /* A fill that is older than its era (T7 b, T9). */
 void play_fill(void);

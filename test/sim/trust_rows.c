@@ -19,6 +19,7 @@ struct era_row {
 
 struct lease_row {
     struct store_lease lease;
+    uint64_t published;
     const struct statement *holder; /* has written it and not committed */
     int sharers;                    /* postings under way: FOR KEY SHARE */
     bool visible;                   /* committed once: an insert in progress is not */
@@ -29,6 +30,7 @@ static struct {
     const struct statement *era_holder;
     struct lease_row leases[LEASES_ROOM], old_leases[LEASES_ROOM];
     int lease_count, old_lease_count;
+    uint64_t born, departed, old_departed;
     int timeline;
     bool switch_off; /* the operator's will: the row follows */
 } rows;
@@ -60,6 +62,7 @@ void db_take_snapshot(void)
     rows.old_era = rows.era;
     memcpy(rows.old_leases, rows.leases, sizeof rows.leases);
     rows.old_lease_count = rows.lease_count;
+    rows.old_departed = rows.departed;
     for (int i = 0; i < rows.old_lease_count; i++) {
         rows.old_leases[i].holder = NULL;
         rows.old_leases[i].sharers = 0;
@@ -170,8 +173,11 @@ static void renew(struct statement *statement)
         row = &rows.leases[rows.lease_count++];
         *row = (struct lease_row){.visible = false};
         snprintf(row->lease.daemon, sizeof row->lease.daemon, "%s", statement->daemon);
+        row->lease.born = ++rows.born;
+        row->published = statement->published > 0 ? statement->published : statement->transaction;
     }
     row->holder = statement;
+    statement->departed = rows.departed;
     statement->era = *db_era();
     if (MUTANT(SEENTXN) && statement->era.state != ERA_OPEN &&
         statement->number < statement->era.id) {
@@ -183,7 +189,7 @@ static void renew(struct statement *statement)
             continue;
         }
         *lease = rows.leases[i].lease;
-        if (&rows.leases[i] == row) {
+        if (&rows.leases[i] == row && !row->lease.fenced) {
             lease->renewals++;
             lease->seen = lease->seen > statement->number ? lease->seen : statement->number;
             snprintf(lease->run_id, sizeof lease->run_id, "%s", statement->run_id);
@@ -200,19 +206,54 @@ static void commit_renewal(const struct statement *statement)
         if (strcmp(statement->leases[i].daemon, statement->daemon) == 0) {
             row->lease = statement->leases[i];
             row->visible = true;
+            if (row->published < statement->published) {
+                row->published = statement->published;
+            }
         }
     }
 }
 
-static void end_lease(const struct statement *statement)
+static void drop_lease(const struct statement *statement)
 {
     struct lease_row *row = lease_of(statement->daemon);
-    if (row != NULL && row->visible &&
-        (statement->kind == STATEMENT_LEASE_DROP ||
-         (row->lease.renewals == statement->number && rows.era.era.state == ERA_DRAINED))) {
+    if (row != NULL && row->visible) {
         trace_note(-1, statement->daemon, "lease deleted", 0, 0);
         remove_lease(row);
     }
+}
+
+/* Half of the accounts, in each of two steps. */
+static void announce_what_it_changed(const struct lease_row *row, uint64_t step)
+{
+    int half = (ACCOUNTS_MAX + 1) / 2;
+    for (int i = step == 0 ? 0 : half; i < (step == 0 ? half : ACCOUNTS_MAX); i++) {
+        if (db_changed_by(i) >= row->published && !MUTANT(UNANNOUNCED)) {
+            announce(i);
+        }
+    }
+    db_notify_announced();
+}
+
+static void expel(struct statement *statement)
+{
+    struct lease_row *row = lease_of(statement->daemon);
+    statement->step = (struct store_expelling){.another = true};
+    if (row == NULL || !row->visible || row->lease.renewals != statement->number ||
+        (row->lease.born != statement->born && !MUTANT(EXPELOPEN))) {
+        return;
+    }
+    statement->step.another = false;
+    if (rows.era.era.state != ERA_DRAINED || rows.era.timeline != rows.timeline) {
+        row->lease.fenced = true;
+        announce_what_it_changed(row, statement->from);
+        if (statement->from == 0) {
+            statement->step.next = 1;
+            return;
+        }
+    }
+    trace_note(-1, statement->daemon, "lease taken over", 0, 0);
+    rows.departed++;
+    remove_lease(row);
 }
 
 /* --- statements -------------------------------------------------------------------------------*/
@@ -249,7 +290,7 @@ void trust_rows_hold(struct statement *statement, const struct statement *holder
         if (statement->has_lease) {
             row->sharers--; /* nobody can have ended it */
         }
-        statement->has_lease = holder != NULL && row != NULL && row->visible;
+        statement->has_lease = holder != NULL && row != NULL && row->visible && !row->lease.fenced;
         if (statement->has_lease) {
             row->sharers++;
         }
@@ -287,8 +328,10 @@ void trust_rows_commit(struct statement *statement)
 {
     if (statement->kind == STATEMENT_RENEW) {
         commit_renewal(statement);
-    } else if (ends_lease(statement)) {
-        end_lease(statement);
+    } else if (statement->kind == STATEMENT_LEASE_DROP) {
+        drop_lease(statement);
+    } else if (statement->kind == STATEMENT_LEASE_EXPEL) {
+        expel(statement);
     } else {
         commit_era(statement);
     }
@@ -309,6 +352,7 @@ void trust_rows_fail_over(void)
         rows.era = rows.old_era;
         memcpy(rows.leases, rows.old_leases, sizeof rows.leases);
         rows.lease_count = rows.old_lease_count;
+        rows.departed = rows.old_departed;
     }
     rows.timeline++;
 }

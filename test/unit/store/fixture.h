@@ -25,6 +25,7 @@ struct outcome_seen {
     struct store_era_seen era_seen;
     struct store_era era;
     struct store_lease leases[8];
+    struct store_expelling step;
     char text[256]; /* the first value of a query */
 };
 

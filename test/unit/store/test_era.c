@@ -18,11 +18,27 @@ static void on_done(void *arg, enum store_status status, const struct store_erro
     saw(arg, status, error);
 }
 
+static void on_step(void *arg, enum store_status status, const struct store_error *error,
+                    const struct store_expelling *step)
+{
+    struct outcome_seen *seen = saw(arg, status, error);
+
+    ck_assert_int_eq(status, STORE_OK);
+    seen->step = *step;
+}
+
+static const struct store_expelling *expel(const struct store_lease *lease)
+{
+    fresh();
+    store_lease_expel(t.link, lease, 0, on_step, &t.seen);
+    return &answer()->step;
+}
+
 static struct outcome_seen *renew(const char *daemon, const char *incarnation, uint64_t seen,
                                   const char *run_id)
 {
     fresh();
-    store_lease_renew(t.link, daemon, incarnation, seen, run_id, run_id, on_leases, &t.seen);
+    store_lease_renew(t.link, daemon, incarnation, seen, run_id, run_id, 0, on_leases, &t.seen);
     return answer();
 }
 
@@ -45,13 +61,15 @@ START_TEST(leases)
     ck_assert(lease[0].fenced);
     ck_assert(!lease[1].fenced);
 
-    fresh();
-    store_lease_expel(t.link, "d1", 1, on_done, &t.seen); /* it has renewed since */
-    ck_assert_int_eq(answer()->status, STORE_OK);
+    struct store_lease first = lease[0], renewed = first, other = first;
+
+    renewed.renewals--;
+    other.born--;
+    ck_assert(expel(&renewed)->another);
+    ck_assert(expel(&other)->another);
     ck_assert_int_eq(cluster_ask("SELECT count(*) FROM ballast.lease"), 2);
-    fresh();
-    store_lease_expel(t.link, "d1", 2, on_done, &t.seen);
-    ck_assert_int_eq(answer()->status, STORE_OK);
+    ck_assert(!expel(&first)->another && t.seen.step.next == 0);
+    ck_assert(expel(&first)->another);
     fresh();
     store_lease_drop(t.link, "d2", on_done, &t.seen);
     ck_assert_int_eq(answer()->status, STORE_OK);
