@@ -102,14 +102,15 @@ byte drained; /* the highest era ever drained */
 #else
 #define DRAINS(e) (state == CLOSING && era == (e))
 #endif
-/* The number of renewals is as in the list: none since, or the row began anew and has as many. */
+/* The row is as in the list, whatever the era: nobody has renewed it since, nor made it anew. Without
+ * the number that its making gave it (`born`), one that was made anew and has as many renewals passes. */
 #ifdef M_EXPELOPEN
 #define EXPELS(changed, replaced) (!(changed) || (replaced))
 #else
 #ifdef M_EXPELANY
-#define EXPELS(changed, replaced) (state == DRAINED)
+#define EXPELS(changed, replaced) true
 #else
-#define EXPELS(changed, replaced) (state == DRAINED && (!(changed) || (replaced)))
+#define EXPELS(changed, replaced) (!(changed))
 #endif
 #endif
 #ifdef M_NOTIFYSEEN
@@ -261,7 +262,7 @@ proctype Daemon(byte d) {
         request[d] = DRAIN; stage[d] = SENT; arg[d] = k_era[d] }
     :: atomic { request[d] == NONE && MAY_OPEN(d) && (k_era[d] < ERAS || k_era[d] == JUMP) ->
         request[d] = OPENING; stage[d] = SENT; arg[d] = k_era[d] }
-    :: atomic { request[d] == NONE && k_state[d] == DRAINED && silence[d] == 1 && listed[d] ->
+    :: atomic { request[d] == NONE && silence[d] == 1 && listed[d] ->
         request[d] = EXPEL; stage[d] = SENT; listed[d] = 0 }
 
     /* The store at work. */

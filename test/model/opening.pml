@@ -129,17 +129,18 @@ proctype Trust(byte d) {
     od
 }
 
-/* T3. A stamp that is another is found by readers, and by the control link's look. */
+/* T3. A stamp that is another is found by readers, and by the control link's look. For a daemon that died
+ * an era is closed where its take-over (T12) does not come forward, which may happen or not. */
 #define MUST_CLOSE(d) (dropped[d] || IS_ELSEWHERE(d) || SILENT(1 - d) || \
                        (ticket[d] == WAITING) || \
                        (granted[d] && worker[d] == home && stamp[NODE(home)] != 1))
 proctype Row(byte d) {
     do
     :: atomic { !dead[d] && state == OPEN && MUST_CLOSE(d) -> close_era(d) }
-    /* T4, and the expelling of who fell silent. */
+    /* T4, and the last step of a take-over. */
     :: atomic { !dead[d] && state == CLOSING && (dropped[0] || dead[0]) && (dropped[1] || dead[1]) ->
         state = DRAINED }
-    :: atomic { !dead[d] && state == DRAINED && SILENT(1 - d) && MAY_EXPEL -> row[1 - d] = 0 }
+    :: atomic { !dead[d] && state != CLOSING && SILENT(1 - d) && MAY_EXPEL -> row[1 - d] = 0 }
     od
 }
 
