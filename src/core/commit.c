@@ -7,7 +7,8 @@
  *   POSTING -> NONE           [back_to_queue] nothing was applied: it is tried again, or smaller
  *   POSTING -> ASKING_LOCKS   [posted]        rolled back, because somebody holds a lock
  *   ASKING_LOCKS -> NONE      [locks_known]   who touches it takes the detour, the others go on
- *   POSTING -> IN_DOUBT       [posted]        the connection broke before the answer came
+ *   POSTING -> IN_DOUBT       [posted]        the connection broke before the answer came, or the
+ *                                             standby may not have it
  *   IN_DOUBT -> ASKING        [settle]        the link is up again
  *   ASKING -> IN_DOUBT        [settled]       and broke again
  *   ASKING -> PUBLISHING      [settled]       what it had refused is answered; the rest is sent again
@@ -391,6 +392,14 @@ static void settle(struct commit *commit)
                         settled, commit);
 }
 
+/* The result may be filled already, or about to be: it must not be touched. */
+static void tell_unknown(struct commit *commit, struct write_item *item, const char *detail)
+{
+    struct write_item told = *item;
+    item->answered = true;
+    write_answer_as(commit->engine, &told, OUTCOME_UNKNOWN, detail);
+}
+
 static void put_in_doubt(struct commit *commit)
 {
     metrics_add(&commit->engine->metrics->commits_in_doubt, 1);
@@ -452,10 +461,14 @@ static void posted(void *arg, enum store_status status, const struct store_error
     case STORE_REFUSED:
         failed(commit, status, error);
         break;
-    case STORE_LOCAL_ONLY: /* fault row 5: a failover may forget it */
-        metrics_add(&commit->engine->metrics->commits_in_doubt, 1);
-        answer_commit(commit, OUTCOME_UNKNOWN,
-                      "committed on the primary alone: synchronous replication was cancelled");
+    case STORE_LOCAL_ONLY: /* fault row 5: a failover may forget it. Else it is to be published. */
+        for (size_t i = 0; i < commit->count; i++) {
+            if (!commit->items[i]->answered) {
+                tell_unknown(commit, commit->items[i],
+                             "committed on the primary alone: synchronous replication was cancelled");
+            }
+        }
+        put_in_doubt(commit);
         break;
     }
     commit_advance(lane);
@@ -524,11 +537,7 @@ static void expire(struct commit *commit, int64_t now)
         }
         if (item->deadline_us <= now) {
             metrics_add(&commit->engine->metrics->deadlines_mutation, 1);
-            /* The result may be filled already, or about to be: it must not be touched. */
-            struct write_item told = *item;
-            item->answered = true;
-            write_answer_as(commit->engine, &told, OUTCOME_UNKNOWN,
-                            "the deadline passed while the commit was in doubt");
+            tell_unknown(commit, item, "the deadline passed while the commit was in doubt");
         } else if (commit->deadline_us > item->deadline_us) {
             commit->deadline_us = item->deadline_us;
         }

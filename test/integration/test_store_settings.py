@@ -51,6 +51,10 @@ class SettingsCase(harness.BooksCase):
         return harness.record(self.client.execute_command(
             "CREDIT", self.account, amount, "KEY", f"{self.account}-{key}"))
 
+    def shown(self):
+        balance = harness.record(self.client.execute_command("BALANCE", self.account))
+        return balance["balance"], balance["source"]
+
     def credited(self, amount, key):
         """Once the store takes it again."""
         return harness.wait_for(lambda: self.credit(amount, key), 10 * SLOWNESS, "mutations")
@@ -127,7 +131,9 @@ class Refusals(SettingsCase):
 
     def test_committed_on_the_primary_alone(self):
         """Row 5. The standby does not answer and somebody cancels the wait: not done, and neither
-        is the repeat, which finds the key and has to wait for the standby like any other."""
+        is the repeat, which finds the key and has to wait for the standby like any other; so has the
+        daemon's own, which publishes it."""
+        harness.wait_for(lambda: self.shown() == ("7", "cache"), what="its value in the cache")
         self.set_system("synchronous_standby_names = 'nobody'")
         change = Change(self.box.daemon)
         for _ in range(2):
@@ -143,6 +149,8 @@ class Refusals(SettingsCase):
         self.assertEqual(change.of('mutations_total{outcome="duplicate"}'), 0)
         self.assertEqual(change.of('mutations_total{outcome="unknown"}'), 2)
         self.alter_system("reset synchronous_standby_names")
+        # It was committed, if not acknowledged: the cache does not hide it for good.
+        harness.wait_for(lambda: self.shown() == ("8", "cache"), what="its publish")
         reply = self.credited(1, "local")
         self.assertEqual((reply["version"], reply["duplicate"]), ("3", 1))
 

@@ -17,7 +17,6 @@ struct account_row {
     struct account_state *versions; /* [0] is version 1 */
     uint64_t count, room;
     uint64_t changed_by; /* a transaction */
-    bool may_hide;       /* db_may_hide() */
     const struct statement *holder;
 };
 
@@ -109,11 +108,6 @@ uint64_t db_changed_by(int account)
     return db.accounts[account].changed_by;
 }
 
-bool db_may_hide(int account)
-{
-    return db.accounts[account].may_hide;
-}
-
 uint64_t db_next_transfer(void)
 {
     return ++db.transfers;
@@ -162,13 +156,6 @@ static void commit_transfer(const struct db_posting *posting)
     }
 }
 
-/* Its daemon answers UNKNOWN, or ends without waiting for its workers, as none does in the product. */
-static bool nobody_publishes(const struct statement *statement)
-{
-    return statement->link != NULL &&
-           (statement->status == STORE_LOCAL_ONLY || store_link_process(statement->link)->leaving);
-}
-
 static void commit_changes(struct statement *statement)
 {
     for (int i = 0; i < statement->change_count; i++) {
@@ -184,7 +171,6 @@ static void commit_changes(struct statement *statement)
         assert(changed->state.version == row->count + 1);
         row->versions[row->count++] = changed->state;
         row->changed_by = statement->transaction;
-        row->may_hide = nobody_publishes(statement);
         trace_note(changed->account, statement->link != NULL ? statement->daemon : "sql",
                    "committed: version, balance", changed->state.version,
                    (uint64_t)changed->state.balance);

@@ -175,9 +175,6 @@ int64_t db_opening_floor(const struct statement *statement, int account);
 
 /* The transaction that changed the account last. */
 uint64_t db_changed_by(int account);
-/* Whether its newest version may be hidden by the cache: nobody was told of it, and nobody is bound
- * to publish it. */
-bool db_may_hide(int account);
 /* Some have been announced: NOTIFY. */
 void db_notify_announced(void);
 

@@ -392,7 +392,7 @@ static void stop_now(void *object, uint64_t arg)
 {
     struct process *process = object;
     (void)arg;
-    process->stopping = process->leaving = true;
+    process->stopping = true;
     trust_stop(process->trust);
 }
 

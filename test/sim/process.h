@@ -32,7 +32,6 @@ struct process {
     char name[24];
     bool dead;
     bool stopping;
-    bool leaving; /* was told to stop, whatever became of it */
     bool paused;
     int64_t paused_us; /* altogether: nobody could answer in that time */
     int64_t ahead_us;  /* the step that runs was stalled so long */
