@@ -483,8 +483,7 @@ struct trust *trust_create(const struct trust_options *options, struct trust_vie
     snprintf(t->incarnation, sizeof t->incarnation, "%s", options->incarnation);
     t->lease_us = options->lease_us;
     t->stand_aside = options->stand_aside;
-    t->leases.wait_us =
-        MUTANT(SHORTWAIT) ? options->lease_us / 2 : options->lease_us + options->lease_us / 10;
+    t->leases.wait_us = options->lease_us + options->lease_us / 10;
     t->opening.cache = cache;
     t->opening.changed = opening_changed;
     t->opening.ctx = t;

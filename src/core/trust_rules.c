@@ -104,8 +104,9 @@ bool trust_may_drain(const struct trust *t, int64_t now)
     if (MUTANT(NODRAIN) || (MUTANT(EXPIRE) && leases_seem_over(t, now))) {
         return true;
     }
+    int64_t wait_us = MUTANT(SHORTWAIT) ? t->lease_us / 2 : t->leases.wait_us;
     /* T14: a failover may have forgotten leases too. The era closed for it bears no nonce. */
     bool listed = t->leases.list_sent_us >= t->closing_since_us && t->row.nonce[0] != '\0';
-    return now - t->closing_since_us >= t->leases.wait_us ||
+    return now - t->closing_since_us >= wait_us ||
            (listed && (leases_have_seen(&t->leases, t->row.id) || MUTANT(NOTIFYSEEN)));
 }

@@ -53,7 +53,7 @@ ROWS = (
         "late.Leases.who_closes_has_dropped_it", "'0' != '1'"),
     Row("T4", "the wait before an era is drained", planted("NODRAIN", RULES),
         HALVES, "'balance': '0'"),
-    Row("T4", "the wait is longer than the lease", planted("SHORTWAIT", TRUST),
+    Row("T4", "the wait is longer than the lease", planted("SHORTWAIT", RULES),
         HALVES, "'balance': '0'"),
     Row("T4", "a stale closer drains no later era",
         ((ERA, "WHERE id = p_id AND state = 'closing'", "WHERE state IN ('open', 'closing')"),),

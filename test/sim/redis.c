@@ -62,7 +62,8 @@ static struct slot *live_slot(struct redis *redis, int account)
 static bool has_moved(const struct redis *redis, const struct redis_command *command)
 {
     return !redis->master ||
-           (strcmp(command->replid, redis->identity.replid) != 0 && !MUTANT(INPLACE));
+           (strcmp(command->replid, redis->identity.replid) != 0 &&
+            !(MUTANT(INPLACE) && command->request == REDIS_READ));
 }
 
 static void read_keys(struct redis *redis, struct redis_command *command)
