@@ -158,9 +158,9 @@ static void death_posts(void *object, uint64_t number)
 {
     (void)object;
     if (!stage_is_over(number)) {
-        stage_delay(stage.victim, STATEMENT_POST, LEG_BACK, 900 * MS, 900 * MS);
+        stage_delay(stage.victim, STATEMENT_POST, LEG_BACK, 1500 * MS, 1500 * MS);
         stage_post(stage.victim, MUTATION_CREDIT, 1);
-        stage_after(sim_between(5 * MS, 880 * MS), death_strikes);
+        stage_after(sim_between(5 * MS, 1480 * MS), death_strikes);
     }
 }
 
