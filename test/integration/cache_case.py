@@ -1,0 +1,78 @@
+"""What tests of one daemon and its Redis have in common."""
+
+import shutil
+import time
+
+import harness
+from checker import SLOWNESS, free_port, trust_of, wait_trusted
+
+PREFIX = "bal:"
+STAMP = PREFIX + "~era"
+TRUSTED_AGAIN_SECONDS_MAX = 2.0  # about one, on a machine that is busy
+
+
+class CacheCase(harness.Case):
+    def setUp(self):
+        """Every test meets a daemon that has seen no fault lately: after several, the next era
+        opens later."""
+        daemon = self.box.daemon
+        daemon.restart()
+        self.redis = self.box.redis.client()
+        wait_trusted(self.box)
+        self.client = daemon.client()
+        self.addCleanup(self.client.close)
+        self.addCleanup(self.redis.close)
+
+    def open(self, account, balance=0):
+        self.client.execute_command("OPEN", account, "USD/2")
+        if balance:
+            self.credit(account, balance)
+
+    def credit(self, account, amount, key=None):
+        key = key or f"{self.id()}-{account}-{time.monotonic_ns()}"
+        return harness.record(self.client.execute_command("CREDIT", account, amount, "KEY", key))
+
+    def balance(self, account, *words):
+        return harness.record(self.client.execute_command("BALANCE", account, *words))
+
+    def warm(self, *accounts):
+        """Until the cache answers for them; returns what stands there."""
+        def cached():
+            return all(self.balance(account)["source"] == "cache" for account in accounts)
+        harness.wait_for(cached, 5 * SLOWNESS, "values in the cache")
+        return [self.redis.get(PREFIX + account) for account in accounts]
+
+    def new_era_since(self, era):
+        harness.wait_for(lambda: int(self.client.info("trust")["era"]) > era
+                         and trust_of(self.client) == "trusting",
+                         TRUSTED_AGAIN_SECONDS_MAX * SLOWNESS, "a new era")
+
+    def era(self):
+        return int(self.client.info("trust")["era"])
+
+    def second_redis(self):
+        """Another Redis of the sandbox, removed at the end of the test; its directory and a
+        client."""
+        directory = self.box.dir / f"redis-{self._testMethodName}"
+        directory.mkdir()
+        conf = directory / "redis.conf"
+        port = free_port()
+        conf.write_text(f"bind 127.0.0.1\nport {port}\ndir {directory}\n"
+                        f"logfile {directory}/redis.log\nsave \"\"\n")
+        server = harness.RedisServer(self.box)
+        server.port, server.dir, server.log = port, directory, directory / "redis.log"
+        server.start()
+
+        def remove():
+            server.kill()
+            server.process.wait()
+            shutil.rmtree(directory)
+        self.addCleanup(remove)
+        return server, server.client()
+
+    def make_replica(self, replica, of):
+        for server in (self.redis, replica):
+            server.config_set("repl-diskless-sync-delay", 0)
+        replica.execute_command("REPLICAOF", "127.0.0.1", of)
+        harness.wait_for(lambda: replica.info("replication")["master_link_status"] == "up",
+                         20, "a replica in step")
