@@ -4,7 +4,6 @@ import re
 import resource
 import shutil
 import subprocess
-import time
 
 import harness
 
@@ -109,7 +108,8 @@ def instructions(bench):
                            out["ballastd"]), daemon.log)
     harness.wait_for(lambda: daemon.client().ping(), 60, "the daemon under valgrind")
     box.cli("rebuild", "--quiet", timeout=600)
-    time.sleep(2)
+    harness.wait_for(lambda: daemon.client().info("trust")["trust"] == "trusting", 60,
+                     "trust in what was rebuilt")
     ours = counted(daemon.pid, out["ballastd"], lambda n: bench.load("get", 50, 1, requests=n))
     daemon.stop()
     redis = box.redis
