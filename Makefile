@@ -50,8 +50,8 @@ unit_src  := $(wildcard test/unit/*/test_*.c)
 client_src := $(wildcard test/clients/*.c)
 bench_src := $(wildcard test/bench/*.c)
 sim_src   := $(wildcard test/sim/*.c test/conformance/script*.c src/core/*.c src/model/*.c) \
-             $(addprefix src/base/,buffer.c decimal.c histogram.c metrics.c pool.c) \
-             $(addprefix src/ops/,chunk.c compare.c rebuild_walk.c throttle.c)
+             $(addprefix src/base/,buffer.c decimal.c histogram.c metrics.c pool.c siphash.c) \
+             $(addprefix src/ops/,chunk.c compare.c known.c rebuild_walk.c throttle.c)
 
 object     = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(1))
 lib       := $(BUILD)/libballast.a

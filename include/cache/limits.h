@@ -12,7 +12,7 @@
 #define CACHE_READ_LOOKUPS_MAX 4096
 
 /* Accounts, a call of a script: Redis serves nobody else for about 1.5 ms. Larger batches leave as
- * several calls. Lua's unpack() would go up to about 8,000. */
+ * several calls. Lua's unpack() would go up to about 8,000, two an account in a rebuild. */
 #define CACHE_SCRIPT_KEYS_MAX 1000
 
 /* Milliseconds that a token stands (rule T9): a fill that takes longer is void, and the next miss
@@ -52,7 +52,7 @@
 /* Seconds in which one kind of error reply is logged at most once. */
 #define CACHE_ERROR_LOG_S 60
 
-static_assert(CACHE_SCRIPT_KEYS_MAX <= 4000, "unpack() needs a slot of Lua's C stack a key");
+static_assert(2 * CACHE_SCRIPT_KEYS_MAX <= 7000, "unpack() needs slots of Lua's C stack");
 static_assert(CACHE_SCAN_COUNT < CACHE_SCAN_IDS_MAX, "a page must hold what was asked for");
 static_assert(CACHE_VALUE_MAX < CACHE_REPLY_ITEM_MAX, "a value of ours is never oversized");
 

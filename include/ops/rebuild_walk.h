@@ -45,6 +45,7 @@ struct slot {
     struct trust_era era; /* of this attempt */
 };
 
+struct known;
 struct warming;
 
 struct rebuild {
@@ -54,6 +55,7 @@ struct rebuild {
     struct warming *warming; /* NULL: a rebuild */
     struct slot slots[REBUILD_SLOTS];
     struct marks marks;
+    struct known *known;      /* the accounts of the walk; NULL: nobody asks */
     struct trust_era dry_era; /* the row, for a dry run, which takes no lease */
     uint64_t lock_downs;      /* job->store_downs when the lock was taken */
     int64_t run;              /* of ballast.rebuild_run; 0: none */
@@ -62,6 +64,7 @@ struct rebuild {
     int64_t started_us, moved_us, next_page_us, recorded_us;
     struct account_id cursor;
     bool slow;     /* Redis answers slowly: one chunk at a time */
+    bool standing; /* of the last chunk all stood in the cache already: look before writing */
     bool at_store; /* a page or a record is under way */
     bool end;      /* the last page has been read */
     bool over;

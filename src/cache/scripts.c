@@ -7,8 +7,9 @@
  * the same call tells that memory is full. (After a first write Redis lets a script exceed
  * maxmemory: it must be told here, or never.) Any other error of it is the script's answer.
  *
- * It names every key in KEYS, reads values with MGET, for which a list at a key is no error but
- * nil, and takes them away with UNLINK, which does not stop Redis where the key holds a gigabyte.
+ * It names every key in KEYS (but for a rebuild, whose keys stand next to their values), reads values
+ * with MGET, for which a list at a key is no error but nil, and takes them away with UNLINK, which
+ * does not stop Redis where the key holds a gigabyte.
  *
  * It compares versions as Lua numbers, doubles, which are exact below 2^53 (CACHE_VERSION_MAX),
  * and eras as texts: ours have no leading zero.
@@ -137,26 +138,38 @@ static const char script_marks[] = LUA_PROBE LUA_UNDER_STAMP
     "return 1\n";
 
 /*
- * KEYS stamp marks account...; ARGV stamp era nonce marks-ms value...
+ * KEYS stamp marks; ARGV stamp era nonce marks-ms, then an account and its value, in turns
  * Answers a string, 1 where the value was written and 0 where it was not; an empty one where the
  * marks of that nonce do not stand, or memory is full; or the number 0 where the stamp is another.
  *
  * T11: a value of an older era, and nothing at all, is replaced, unless somebody has written to the
- * account since the marks were set. Everything else is left to rule T9.
+ * account since the marks were set. Everything else is left to rule T9. Mostly nobody has written to
+ * any account (the marks hold their nonce alone) and nothing stands at any key: one MSETNX, which
+ * writes all or nothing, is then all that there is to do. Its arguments stand ready, since handling
+ * them one by one in Lua would cost as much again.
  */
 static const char script_rebuild[] = LUA_PROBE LUA_UNDER_STAMP
     "if full or redis.pcall('HGET', KEYS[2], '') ~= ARGV[3] then return '' end\n"
     "redis.call('PEXPIRE', KEYS[2], ARGV[4])\n"
-    "local marked, written = redis.call('HMGET', KEYS[2], unpack(KEYS, 3)), {}\n"
-    "for i, now in ipairs(redis.call('MGET', unpack(KEYS, 3))) do\n"
+    "if redis.call('HLEN', KEYS[2]) == 1 and redis.call('MSETNX', unpack(ARGV, 5)) == 1 then\n"
+    "  return string.rep('1', (#ARGV - 4) / 2)\n"
+    "end\n"
+    "local keys, set, written = {}, {}, {}\n"
+    "for i = 5, #ARGV, 2 do keys[#keys + 1] = ARGV[i] end\n"
+    "local marked = redis.call('HMGET', KEYS[2], unpack(keys))\n"
+    "for i, now in ipairs(redis.call('MGET', unpack(keys))) do\n"
     "  local free = not marked[i]\n"
     "  if free and now then\n"
     "    local era = string.match(now, '^(%d+) %d+ ')\n"
     "    free = era and tonumber(era) < tonumber(ARGV[2])\n"
     "  end\n"
-    "  if free then redis.call('SET', KEYS[i + 2], ARGV[i + 4]) end\n"
+    "  if free then\n"
+    "    set[#set + 1] = keys[i]\n"
+    "    set[#set + 1] = ARGV[2 * i + 4]\n"
+    "  end\n"
     "  written[i] = free and '1' or '0'\n"
     "end\n"
+    "if #set > 0 then redis.call('MSET', unpack(set)) end\n"
     "return table.concat(written)\n";
 
 /* clang-format on */

@@ -62,23 +62,21 @@ static const struct account_entry *entry_at(const struct guarded *whole, size_t 
 
 /* --- sending ----------------------------------------------------------------------------------*/
 
-static void put_values(struct guarded_part *part)
+static void put_value(struct guarded_part *part, size_t i, int64_t now_ms)
 {
-    struct guarded *whole = part->whole;
-    struct cache_link *link = whole->link;
-    int64_t now_ms = clock_wall_ms();
+    struct cache_link *link = part->whole->link;
+    const struct account_entry *entry = entry_at(part->whole, part->first + i);
     char value[CACHE_VALUE_MAX];
 
     assert(link->has_mac_key);
-    cache_command_number(&link->out,
-                         whole->kind == GUARDED_REBUILD ? CACHE_MARKS_MS : CACHE_NEGATIVE_MS);
-    for (size_t i = 0; i < part->count; i++) {
-        const struct account_entry *entry = entry_at(whole, part->first + i);
-        size_t len =
-            cache_value_encode(value, link->mac_key, &entry->id, whole->era, now_ms, &entry->state);
+    cache_command_bytes(&link->out, value,
+                        cache_value_encode(value, link->mac_key, &entry->id, part->whole->era,
+                                           now_ms, &entry->state));
+}
 
-        cache_command_bytes(&link->out, value, len);
-    }
+static void put_key(struct guarded_part *part, size_t i)
+{
+    cache_link_put_key(part->whole->link, &entry_at(part->whole, part->first + i)->id);
 }
 
 static void put_force(struct guarded_part *part)
@@ -92,53 +90,76 @@ static void put_force(struct guarded_part *part)
     cache_command_bytes(&part->whole->link->out, force, part->count);
 }
 
-static enum cache_script script_of(enum guarded_kind kind)
+/* What stands behind the token: a time, and what there is for each account. */
+static void put_accounts(struct guarded_part *part)
 {
-    switch (kind) {
-    case GUARDED_TOKEN:
-        return SCRIPT_TOKEN;
-    case GUARDED_REBUILD:
-        return SCRIPT_REBUILD;
-    default:
-        return SCRIPT_WRITE;
+    struct guarded *whole = part->whole;
+    bool is_rebuild = whole->kind == GUARDED_REBUILD;
+    int64_t now_ms = clock_wall_ms();
+
+    if (whole->kind == GUARDED_TOKEN) {
+        put_force(part);
+        return;
+    }
+    cache_command_number(&whole->link->out, is_rebuild ? CACHE_MARKS_MS : CACHE_NEGATIVE_MS);
+    for (size_t i = 0; i < part->count; i++) {
+        if (is_rebuild) {
+            put_key(part, i);
+        }
+        put_value(part, i, now_ms);
     }
 }
+
+static void put_script(struct guarded_part *part, enum cache_script script)
+{
+    struct cache_link *link = part->whole->link;
+
+    if (part->is_repeated) {
+        cache_command_text(&link->out, "EVAL");
+        cache_command_text(&link->out, cache_scripts[script]);
+    } else {
+        cache_command_text(&link->out, "EVALSHA");
+        cache_command_bytes(&link->out, link->script_sha[script], SCRIPT_SHA_CHARS);
+    }
+}
+
+/* What differs by the kind of a write. */
+static const struct shape {
+    enum cache_script script;
+    size_t own_keys;           /* the stamp, the marks */
+    size_t keys_per_account;   /* that stand in KEYS */
+    size_t values_per_account; /* arguments behind the fixed ones: stamp, era, token, a time */
+    size_t values;             /* the same of all accounts together */
+} shapes[] = {
+    [GUARDED_PUBLISH] = {SCRIPT_WRITE, 2, 1, 1, 0},
+    [GUARDED_TOKEN] = {SCRIPT_TOKEN, 1, 1, 0, 1},
+    [GUARDED_FILL] = {SCRIPT_WRITE, 2, 1, 1, 0},
+    [GUARDED_REBUILD] = {SCRIPT_REBUILD, 2, 0, 2, 0},
+};
 
 static void send_part(struct guarded_part *part)
 {
     struct guarded *whole = part->whole;
     struct cache_link *link = whole->link;
     struct buffer *out = &link->out;
-    bool is_token = whole->kind == GUARDED_TOKEN;
-    enum cache_script script = script_of(whole->kind);
-    size_t own_keys = is_token ? 1 : 2;
+    const struct shape *shape = &shapes[whole->kind];
+    size_t keys = shape->own_keys + part->count * shape->keys_per_account;
 
-    /* Name, script, number of keys, keys of ours; stamp, era, token, a time; and one argument more:
-     * all force digits, or a value an account. */
-    cache_command_begin(out, 3 + own_keys + part->count + 4 + (is_token ? 1 : part->count));
-    if (part->is_repeated) {
-        cache_command_text(out, "EVAL");
-        cache_command_text(out, cache_scripts[script]);
-    } else {
-        cache_command_text(out, "EVALSHA");
-        cache_command_bytes(out, link->script_sha[script], SCRIPT_SHA_CHARS);
-    }
-    cache_command_number(out, own_keys + part->count);
+    /* Name, script, number of keys, the keys; stamp, era, token, a time, and the values. */
+    cache_command_begin(out, 3 + keys + 4 + part->count * shape->values_per_account + shape->values);
+    put_script(part, shape->script);
+    cache_command_number(out, keys);
     cache_link_put_own_key(link, LINK_STAMP_KEY);
-    if (!is_token) {
+    if (shape->own_keys > 1) {
         cache_link_put_own_key(link, LINK_MARKS_KEY);
     }
-    for (size_t i = 0; i < part->count; i++) {
-        cache_link_put_key(link, &entry_at(whole, part->first + i)->id);
+    for (size_t i = 0; i < part->count * shape->keys_per_account; i++) {
+        put_key(part, i);
     }
     cache_command_text(out, whole->stamp);
     cache_command_number(out, whole->era);
     cache_command_text(out, whole->token);
-    if (is_token) {
-        put_force(part);
-    } else {
-        put_values(part);
-    }
+    put_accounts(part);
     cache_link_send(&part->command, &part_ops, 1, whole->deadline_us);
 }
 

@@ -1,4 +1,4 @@
-/* Rebuild as a whole: trust, lock and record around the walk, and what only the cache knows. */
+/* Rebuild as a whole: trust, lock and record around the walk and the end. */
 #include "ops/rebuild.h"
 
 #include <inttypes.h>
@@ -8,50 +8,16 @@
 #include "base/clock.h"
 #include "base/decimal.h"
 #include "gen/sql.h"
-#include "ops/orphans.h"
+#include "ops/known.h"
+#include "ops/rebuild_orphans.h"
 #include "ops/rebuild_record.h"
 #include "ops/rebuild_walk.h"
 
-/* --- values of accounts that do not exist -----------------------------------------------------*/
-
-static enum job_result trusted_era(void *ctx, uint64_t *era)
-{
-    struct rebuild *r = ctx;
-    struct trust_era now = {0};
-
-    if (r->options->dry_run) {
-        *era = r->dry_era.id;
-        return JOB_OK;
-    }
-    enum job_result end = job_await_trust(r->job, &now);
-    *era = now.id;
-    return end;
-}
-
-/* A refill of an account without a row leaves a remembered absence, which ends by itself. */
-static enum job_result drop_orphans(void *ctx, struct chunk *suspects)
-{
-    struct rebuild *r = ctx;
-
-    for (size_t i = 0; i < suspects->count; i++) {
-        suspects->refill[i] = suspects->force[i] = true;
-    }
-    if (!r->options->dry_run) {
-        enum job_result end = chunk_take_refill(suspects);
-        if (end != JOB_OK) {
-            return end;
-        }
-    }
-    r->result->dropped += suspects->count;
-    return JOB_OK;
-}
-
 static enum job_result rebuild_all(struct rebuild *r)
 {
-    const struct orphans_options orphans = {.era = trusted_era, .found = drop_orphans, .ctx = r};
     enum job_result end = rebuild_walk(r);
 
-    return end == JOB_OK ? orphans_scan(r->job, &orphans) : end;
+    return end == JOB_OK ? rebuild_drop_orphans(r) : end;
 }
 
 /* --- one account ------------------------------------------------------------------------------*/
@@ -162,6 +128,7 @@ enum job_result rebuild_run(struct job *job, const struct rebuild_options *optio
     r.estimate = (uint64_t)estimate;
     r.started_us = clock_boot_us();
     rebuild_slots_create(&r);
+    r.known = known_create();
     if (options->account == NULL && !options->dry_run) {
         end = rebuild_recorded(&r);
     } else {
@@ -173,6 +140,7 @@ enum job_result rebuild_run(struct job *job, const struct rebuild_options *optio
     if (!result->joined) {
         result->seconds = (double)(clock_boot_us() - r.started_us) / 1e6;
     }
+    known_free(r.known);
     rebuild_slots_free(&r);
     return end;
 }

@@ -10,7 +10,8 @@
  *               -> SLOT_REFILLING  the others, by rule T9 (ops/chunk.c)
  *               -> SLOT_FREE
  *
- * A link that is lost, or an era that ends, takes a chunk back to SLOT_WAITING: it is looked at
+ * Where the chunk before stood in the cache as a whole (a second rebuild), this one is looked at
+ * first. A link that is lost, or an era that ends, takes a chunk back to SLOT_WAITING: it is looked at
  * again as a whole, and only counted when it is through. rebuild_walk_turn() moves everything on; it
  * is the condition that the job waits for, and so runs after every turn of the loop.
  *
@@ -23,6 +24,7 @@
 #include "base/clock.h"
 #include "gen/sql.h"
 #include "ops/compare.h"
+#include "ops/known.h"
 #include "ops/warming.h"
 
 #define REBUILD_PATIENCE_US (INT64_C(60) * 1000 * 1000)
@@ -150,6 +152,7 @@ static void on_looked(struct chunk *chunk, enum chunk_end end)
         slot_through(slot, wanting);
         return;
     }
+    r->standing = false;
     slot->step = SLOT_REFILLING;
     chunk_refill(chunk, &slot->era, on_refilled);
 }
@@ -180,6 +183,7 @@ static void on_written(struct chunk *chunk, enum chunk_end end)
         r->marks.stand = false;
     }
     slot->plain_written = chunk->written;
+    r->standing = chunk->marks_stand && chunk->written == 0;
     if (chunk->count == 0) {
         slot_through(slot, 0);
     } else {
@@ -212,7 +216,8 @@ static void slot_look(struct slot *slot, int64_t now_us)
         end_with(r, job_fail(r->job, JOB_LATER, "the era is over"));
         return;
     }
-    if (slot->plain && slot->marked_era == slot->era.id && has_rows(slot->chunk)) {
+    if (slot->plain && !r->standing && slot->marked_era == slot->era.id &&
+        has_rows(slot->chunk)) {
         slot->step = SLOT_WRITING;
         slot->looked_at_us = now_us;
         chunk_write(slot->chunk, &slot->era, slot->nonce, on_written);
@@ -284,6 +289,9 @@ static void on_page(void *arg, enum store_status status, const struct store_erro
     chunk_clear(slot->chunk);
     for (size_t i = 0; i < page->count; i++) {
         chunk_add(slot->chunk, &page->entries[i].id, &page->entries[i].state);
+        if (r->known != NULL) {
+            known_add(r->known, &page->entries[i].id);
+        }
     }
     r->cursor = page->entries[page->count - 1].id;
     slot->retry_at_us = 0;
