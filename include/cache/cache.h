@@ -136,8 +136,8 @@ void cache_marks_begin(struct cache_link *link, const char *stamp,
 /*
  * Writes rows that were read after cache_marks_begin() had ended, where the key is absent or of an
  * older era and the account is not marked; written[i] says where. *stand is false where the marks
- * have gone: nothing was written then, and rows have to be read again, after new marks. At most
- * CACHE_SCRIPT_KEYS_MAX entries, none of version 0.
+ * have gone: nothing was written from then on, and rows have to be read again, after new marks. No
+ * entry of version 0.
  */
 void cache_rebuild(struct cache_link *link, const char *stamp, uint64_t era, const char *nonce,
                    const struct account_entry *entries, size_t count, bool *written, bool *stand,

@@ -61,6 +61,7 @@ struct rebuild {
     int64_t run;              /* of ballast.rebuild_run; 0: none */
     uint64_t estimate;        /* accounts, about */
     int64_t rate;             /* of now */
+    int64_t heard_us; /* when Redis answered last */
     int64_t started_us, moved_us, next_page_us, recorded_us;
     struct account_id cursor;
     bool slow;     /* Redis answers slowly: one chunk at a time */

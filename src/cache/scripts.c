@@ -129,11 +129,13 @@ static const char script_raise[] = LUA_PROBE
 
 /*
  * KEYS stamp marks; ARGV stamp nonce marks-ms
- * Answers 1, or 0 where the stamp is another. Whatever stood at the marks' key is gone.
+ * Answers 1, or 0 where the stamp is another. Whatever stood at the marks' key is gone. The long
+ * field makes the marks a hash table from the start: as the list that a small hash is in Redis, each
+ * question for a mark would walk through all of them.
  */
 static const char script_marks[] = LUA_PROBE LUA_UNDER_STAMP
     "redis.call('UNLINK', KEYS[2])\n"
-    "redis.call('HSET', KEYS[2], '', ARGV[2])\n"
+    "redis.call('HSET', KEYS[2], '', ARGV[2], '~', string.rep('~', 100))\n"
     "redis.call('PEXPIRE', KEYS[2], ARGV[3])\n"
     "return 1\n";
 
@@ -143,18 +145,20 @@ static const char script_marks[] = LUA_PROBE LUA_UNDER_STAMP
  * marks of that nonce do not stand, or memory is full; or the number 0 where the stamp is another.
  *
  * T11: a value of an older era, and nothing at all, is replaced, unless somebody has written to the
- * account since the marks were set. Everything else is left to rule T9. Mostly nobody has written to
- * any account (the marks hold their nonce alone) and nothing stands at any key: one MSETNX, which
- * writes all or nothing, is then all that there is to do. Its arguments stand ready, since handling
- * them one by one in Lua would cost as much again.
+ * account since the marks were set. Everything else is left to rule T9.
+ *
+ * Where nobody has written to any account (the marks hold but their own two fields) and nothing
+ * stands at any key, one MSETNX does it, which writes all or nothing. Else accounts are looked at
+ * one by one, and what stands between two that are not free is written by one MSET. What is done
+ * once a key in Lua costs as much as the write itself: that is why the arguments are in that order.
  */
 static const char script_rebuild[] = LUA_PROBE LUA_UNDER_STAMP
     "if full or redis.pcall('HGET', KEYS[2], '') ~= ARGV[3] then return '' end\n"
     "redis.call('PEXPIRE', KEYS[2], ARGV[4])\n"
-    "if redis.call('HLEN', KEYS[2]) == 1 and redis.call('MSETNX', unpack(ARGV, 5)) == 1 then\n"
+    "if redis.call('HLEN', KEYS[2]) == 2 and redis.call('MSETNX', unpack(ARGV, 5)) == 1 then\n"
     "  return string.rep('1', (#ARGV - 4) / 2)\n"
     "end\n"
-    "local keys, set, written = {}, {}, {}\n"
+    "local keys, written, from = {}, {}, 5\n"
     "for i = 5, #ARGV, 2 do keys[#keys + 1] = ARGV[i] end\n"
     "local marked = redis.call('HMGET', KEYS[2], unpack(keys))\n"
     "for i, now in ipairs(redis.call('MGET', unpack(keys))) do\n"
@@ -163,13 +167,14 @@ static const char script_rebuild[] = LUA_PROBE LUA_UNDER_STAMP
     "    local era = string.match(now, '^(%d+) %d+ ')\n"
     "    free = era and tonumber(era) < tonumber(ARGV[2])\n"
     "  end\n"
-    "  if free then\n"
-    "    set[#set + 1] = keys[i]\n"
-    "    set[#set + 1] = ARGV[2 * i + 4]\n"
+    "  if not free then\n"
+    "    local at = 2 * i + 3\n"
+    "    if from < at then redis.call('MSET', unpack(ARGV, from, at - 1)) end\n"
+    "    from = at + 2\n"
     "  end\n"
     "  written[i] = free and '1' or '0'\n"
     "end\n"
-    "if #set > 0 then redis.call('MSET', unpack(set)) end\n"
+    "if from < #ARGV then redis.call('MSET', unpack(ARGV, from)) end\n"
     "return table.concat(written)\n";
 
 /* clang-format on */

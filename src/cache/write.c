@@ -173,7 +173,7 @@ static bool take_written(struct guarded_part *part, const struct link_item *item
     if (item->type != REDIS_REPLY_STRING || (item->len != part->count && item->len != 0)) {
         return false;
     }
-    *whole->stand = item->len > 0;
+    *whole->stand = *whole->stand && item->len > 0;
     for (size_t i = 0; i < item->len; i++) {
         whole->written[part->first + i] = item->bytes[i] == '1';
     }
@@ -360,8 +360,7 @@ void cache_rebuild(struct cache_link *link, const char *stamp, uint64_t era, con
     struct guarded *whole =
         guarded_create(link, GUARDED_REBUILD, stamp, era, count, link->timeout_ms);
 
-    assert(count <= CACHE_SCRIPT_KEYS_MAX);
-    *stand = false;
+    *stand = true; /* until a part says otherwise */
     memset(written, 0, count * sizeof(*written));
     whole->published = entries;
     whole->written = written;

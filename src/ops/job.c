@@ -18,6 +18,9 @@
 
 #define JOB_PATIENCE_US (INT64_C(10) * 1000 * 1000)
 #define JOB_TURN_US (20 * 1000) /* conditions that no event announces are looked at this often */
+/* A job has several thousand accounts under way, and no client who waits for them. Less than a token
+ * stands. */
+#define JOB_CACHE_TIMEOUT_MS 1000
 #define JOB_CUT_US (500 * 1000) /* how long a host that ends waits for an answer */
 
 enum job_result job_fail(struct job *job, enum job_result result, const char *fmt, ...)
@@ -293,6 +296,9 @@ enum job_result job_open_cache(struct job *job)
     if (job->cache == NULL) {
         struct cache_options options = cache_options_of(config, address);
 
+        if (options.timeout_ms < JOB_CACHE_TIMEOUT_MS) {
+            options.timeout_ms = JOB_CACHE_TIMEOUT_MS;
+        }
         job->cache = cache_link_create(job->base, &options, &hooks, job);
         if (store_link_is_up(job->store)) {
             cache_link_set_mac_key(job->cache, store_link_mac_key(job->store));

@@ -127,18 +127,27 @@ static size_t mark(struct chunk *chunk, uint64_t era, bool warming)
     return count;
 }
 
+/* Redis has answered: after how long, from when it had answered what went before. */
+static void observe_cache(struct slot *slot)
+{
+    struct rebuild *r = slot->rebuild;
+    int64_t now_us = clock_boot_us();
+    int64_t since_us = slot->looked_at_us > r->heard_us ? slot->looked_at_us : r->heard_us;
+
+    r->heard_us = now_us;
+    r->slow = now_us - since_us > REBUILD_SLOW_US;
+    if (r->warming != NULL) {
+        throttle_observe(&r->warming->throttle, THROTTLE_CACHE, now_us - since_us);
+    }
+}
+
 static void on_looked(struct chunk *chunk, enum chunk_end end)
 {
     struct slot *slot = chunk->owner;
     struct rebuild *r = slot->rebuild;
     bool same_era = strcmp(chunk->stamp, slot->era.stamp) == 0;
 
-    int64_t took_us = clock_boot_us() - slot->looked_at_us;
-
-    r->slow = took_us > REBUILD_SLOW_US;
-    if (r->warming != NULL) {
-        throttle_observe(&r->warming->throttle, THROTTLE_CACHE, took_us);
-    }
+    observe_cache(slot);
     if (end == CHUNK_DONE && !same_era && !r->options->dry_run) {
         job_suspect(r->job, slot->era.id); /* flushed or rewound: FENCE */
         end = CHUNK_AGAIN;
@@ -168,12 +177,7 @@ static void on_written(struct chunk *chunk, enum chunk_end end)
 {
     struct slot *slot = chunk->owner;
     struct rebuild *r = slot->rebuild;
-    int64_t took_us = clock_boot_us() - slot->looked_at_us;
-
-    r->slow = took_us > REBUILD_SLOW_US;
-    if (r->warming != NULL) {
-        throttle_observe(&r->warming->throttle, THROTTLE_CACHE, took_us);
-    }
+    observe_cache(slot);
     slot->plain = false; /* once: whether it was written is not known where the link was lost */
     if (end != CHUNK_DONE) {
         slot_again(slot, end);
