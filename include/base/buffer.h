@@ -30,8 +30,17 @@ struct buffer {
 /* Frees the bytes; the buffer is empty and can be used again. */
 void buffer_free(struct buffer *buffer);
 
+/* buffer_reserve() where there may be no room yet. */
+char *buffer_reserve_slowly(struct buffer *buffer, size_t more);
+
 /* Makes room for `more` bytes behind the last one and returns where they go. */
-char *buffer_reserve(struct buffer *buffer, size_t more);
+static inline char *buffer_reserve(struct buffer *buffer, size_t more)
+{
+    if (UNLIKELY(buffer->start == NULL || more > buffer->cap - buffer->len)) {
+        return buffer_reserve_slowly(buffer, more);
+    }
+    return buffer->data + buffer->len;
+}
 
 /* The same, but NULL, with nothing changed, where the buffer would then exceed `limit` bytes. */
 char *buffer_reserve_within(struct buffer *buffer, size_t more, size_t limit) MUST_CHECK;

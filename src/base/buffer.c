@@ -55,7 +55,7 @@ static void buffer_grow(struct buffer *buffer, size_t need)
     buffer->cap = size;
 }
 
-char *buffer_reserve(struct buffer *buffer, size_t more)
+char *buffer_reserve_slowly(struct buffer *buffer, size_t more)
 {
     if (more > SIZE_MAX - buffer->len) {
         abort();

@@ -11,14 +11,35 @@ static const char digit_pairs[201] =
     "62636465666768697071727374757677787980818283848586878889909192"
     "93949596979899";
 
+/* A number of so many bits has (bits * log10(2)) digits, rounded down, or one more. 1233 / 4096 is
+ * that logarithm, near enough for 64 bits. */
 static size_t decimal_digits(uint64_t value)
 {
-    size_t count = 1;
+    static const uint64_t powers[20] = {
+        [1] = 10,
+        [2] = 100,
+        [3] = 1000,
+        [4] = 10000,
+        [5] = 100000,
+        [6] = 1000000,
+        [7] = 10000000,
+        [8] = 100000000,
+        [9] = 1000000000,
+        [10] = 10000000000,
+        [11] = 100000000000,
+        [12] = 1000000000000,
+        [13] = 10000000000000,
+        [14] = 100000000000000,
+        [15] = 1000000000000000,
+        [16] = 10000000000000000,
+        [17] = 100000000000000000,
+        [18] = 1000000000000000000,
+        [19] = 10000000000000000000u,
+    };
+    unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1);
+    unsigned most = bits * 1233 >> 12;
 
-    for (; value >= 10000; value /= 10000) {
-        count += 4;
-    }
-    return count + (value >= 10) + (value >= 100) + (value >= 1000);
+    return most + (value >= powers[most]);
 }
 
 /* From the back, in its place: a copy would cost as much again. */

@@ -27,6 +27,7 @@ struct lookup_batch {
     struct engine *engine;
     int64_t sent_us;
     size_t count;
+    int64_t wall_ms; /* when the answer came, for ages */
     bool stale; /* the store is away: whatever carries our checksum will do */
     struct read_item *items[LOOKUPS_MAX];
     struct cache_lookup *lookups[LOOKUPS_MAX];
@@ -62,9 +63,16 @@ static void audit_poison(struct engine *engine, const struct read_item *item)
     }
 }
 
-/* A batch that was read under trust: is this item's value one to believe? */
-static bool hit(struct engine *engine, struct read_item *item)
+/* Two daemons' clocks: an age is for people only. */
+static int64_t age_of(const struct lookup_batch *batch, const struct cache_value *value)
 {
+    return batch->wall_ms > value->written_ms ? batch->wall_ms - value->written_ms : 0;
+}
+
+/* A batch that was read under trust: is this item's value one to believe? */
+static bool hit(const struct lookup_batch *batch, struct read_item *item)
+{
+    struct engine *engine = batch->engine;
     struct metrics *metrics = engine->metrics;
     const struct cache_value *value = &item->lookup.value;
     switch (value->kind) {
@@ -86,8 +94,7 @@ static bool hit(struct engine *engine, struct read_item *item)
         item->poisoned = true;
         return false;
     }
-    int64_t age_ms = clock_wall_ms() - value->written_ms;
-    item->age_ms = age_ms > 0 ? age_ms : 0; /* clocks of two daemons: it is for people only */
+    item->age_ms = age_of(batch, value);
     if (value->state.version < item->min_version ||
         (item->max_age_ms >= 0 && item->age_ms > item->max_age_ms)) {
         metrics_add(&metrics->cache_misses, 1);
@@ -99,19 +106,24 @@ static bool hit(struct engine *engine, struct read_item *item)
     return true;
 }
 
-static void answer_stale(struct engine *engine, struct read_item *item, bool looked_up)
+static void answer_unavailable(struct engine *engine, struct read_item *item)
 {
+    metrics_add(&engine->metrics->deadlines_read, 1);
+    read_finish(item, READ_UNAVAILABLE);
+}
+
+static void answer_stale(const struct lookup_batch *batch, struct read_item *item, bool looked_up)
+{
+    struct engine *engine = batch->engine;
     const struct cache_value *value = &item->lookup.value;
     if (looked_up && value->kind == CACHE_STATE) {
-        int64_t age_ms = clock_wall_ms() - value->written_ms;
-        item->age_ms = age_ms > 0 ? age_ms : 0;
+        item->age_ms = age_of(batch, value);
         item->state = value->state;
         item->source = READ_FROM_CACHE;
         metrics_add(&engine->metrics->stale_answers, 1);
         read_finish(item, READ_STALE);
     } else {
-        metrics_add(&engine->metrics->deadlines_read, 1);
-        read_finish(item, READ_UNAVAILABLE);
+        answer_unavailable(engine, item);
     }
 }
 
@@ -151,12 +163,13 @@ static void looked_up(void *arg, enum cache_status status, const char *stamp)
     engine->batches_in_flight--;
     engine->looking_up -= batch->count;
     histogram_record(&engine->metrics->cache_latency, clock_boot_us() - batch->sent_us);
+    batch->wall_ms = clock_wall_ms();
     bool trusted = !batch->stale && batch_is_trusted(engine, status, stamp, batch->count);
     for (size_t i = 0; i < batch->count; i++) {
         struct read_item *item = batch->items[i];
         if (batch->stale) {
-            answer_stale(engine, item, status == CACHE_OK);
-        } else if (trusted && hit(engine, item)) {
+            answer_stale(batch, item, status == CACHE_OK);
+        } else if (trusted && hit(batch, item)) {
             answer_in_order(engine, item);
         } else {
             fill_add(engine, item);
@@ -240,9 +253,7 @@ void read_answer_stale(struct engine *engine, struct read_queue *items)
     while (items->count > 0) {
         if (engine->closing || !cache_link_is_up(engine->cache) ||
             send_batch(engine, items, true) == NULL) {
-            struct read_item *item = read_queue_pop(items);
-            item->lookup.value.kind = CACHE_ABSENT;
-            answer_stale(engine, item, false);
+            answer_unavailable(engine, read_queue_pop(items));
         }
     }
 }

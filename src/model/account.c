@@ -54,11 +54,17 @@ uint32_t account_id_hash(const struct account_id *id)
     return hash;
 }
 
+/* Bytes that the code of an asset is made of. */
+static bool code_byte(unsigned char c)
+{
+    static const bool allowed[256] = {['0' ... '9'] = true, ['A' ... 'Z'] = true};
+    return allowed[c];
+}
+
 bool asset_parse(struct asset *asset, const char *bytes, size_t len)
 {
     size_t slash = 0;
-    while (slash < len && ((bytes[slash] >= 'A' && bytes[slash] <= 'Z') ||
-                           (bytes[slash] >= '0' && bytes[slash] <= '9'))) {
+    while (slash < len && code_byte((unsigned char)bytes[slash])) {
         slash++;
     }
     if (slash < 1 || slash > 12 || slash == len || bytes[slash] != '/') {
