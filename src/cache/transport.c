@@ -29,9 +29,7 @@ static void *deliver(const redisReadTask *task, struct link_item *item)
     struct link_command *command = LIST_FIRST(&link->sent, struct link_command, place);
 
     item->type = task->type;
-    for (const redisReadTask *above = task->parent; above != NULL; above = above->parent) {
-        item->depth++;
-    }
+    item->depth = link->redis->c.reader->ridx; /* its stack of arrays that are not complete */
     if (item->depth > 0) {
         item->index = task->idx;
         item->parent_index = item->depth > 1 ? task->parent->idx : 0;

@@ -24,10 +24,12 @@ bool account_id_parse(struct account_id *id, const char *bytes, size_t len)
     if (start == len) {
         return false;
     }
+    bool good = true;
     for (size_t i = start; i < len; i++) {
-        if (!id_byte((unsigned char)bytes[i])) {
-            return false;
-        }
+        good &= id_byte((unsigned char)bytes[i]); /* it mostly is: no branch a byte */
+    }
+    if (!good) {
+        return false;
     }
     id->len = (uint8_t)len;
     memcpy(id->bytes, bytes, len);

@@ -92,6 +92,27 @@ static enum resp_header resp_header_garbage(const char *line, size_t len)
     return whole ? RESP_HEADER_ENDLESS : RESP_HEADER_PARTIAL;
 }
 
+static bool resp_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* The header of one digit or two, of which nearly all are; false: any other, or none. */
+static inline bool resp_read_short_header(const char *line, size_t len, int64_t *value,
+                                          size_t *size)
+{
+    if (len < 5 || !resp_is_digit(line[1]) || line[1] == '0') {
+        return false;
+    }
+    bool two = resp_is_digit(line[2]);
+    if (line[2 + two] != '\r' || line[3 + two] != '\n') {
+        return false;
+    }
+    *value = two ? 10 * (line[1] - '0') + (line[2] - '0') : line[1] - '0';
+    *size = 4 + two;
+    return true;
+}
+
 /*
  * Reads the number behind the type byte at `line`, of which `len` bytes are there. Sets `*value`
  * and `*size`, the bytes of the line with its end. Leading zeros and `+` are refused, as in Redis.
@@ -103,6 +124,9 @@ static enum resp_header resp_read_header(const char *line, size_t len, int64_t *
     size_t at = first;
     int64_t number = 0;
 
+    if (LIKELY(resp_read_short_header(line, len, value, size))) {
+        return RESP_HEADER_OK;
+    }
     for (; at < len && line[at] >= '0' && line[at] <= '9'; at++) {
         if (at - first == RESP_DIGITS_MAX) {
             return RESP_HEADER_INVALID;
