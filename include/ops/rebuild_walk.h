@@ -61,7 +61,7 @@ struct rebuild {
     int64_t run;              /* of ballast.rebuild_run; 0: none */
     uint64_t estimate;        /* accounts, about */
     int64_t rate;             /* of now */
-    int64_t heard_us; /* when Redis answered last */
+    int64_t heard_us;         /* when Redis answered last */
     int64_t started_us, moved_us, next_page_us, recorded_us;
     struct account_id cursor;
     bool slow;     /* Redis answers slowly: one chunk at a time */
@@ -73,6 +73,10 @@ struct rebuild {
     enum job_result outcome;
     struct rebuild_record record;
 };
+
+/* Sets the marks where they do not stand. True where pages may be read now: with marks, or, where
+ * they cannot be had, without. */
+bool rebuild_marks_settled(struct rebuild *r, int64_t now_us);
 
 void rebuild_slots_create(struct rebuild *r);
 void rebuild_slots_free(struct rebuild *r);

@@ -146,7 +146,8 @@ static void send_part(struct guarded_part *part)
     size_t keys = shape->own_keys + part->count * shape->keys_per_account;
 
     /* Name, script, number of keys, the keys; stamp, era, token, a time, and the values. */
-    cache_command_begin(out, 3 + keys + 4 + part->count * shape->values_per_account + shape->values);
+    cache_command_begin(out,
+                        3 + keys + 4 + part->count * shape->values_per_account + shape->values);
     put_script(part, shape->script);
     cache_command_number(out, keys);
     cache_link_put_own_key(link, LINK_STAMP_KEY);

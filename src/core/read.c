@@ -28,7 +28,7 @@ struct lookup_batch {
     int64_t sent_us;
     size_t count;
     int64_t wall_ms; /* when the answer came, for ages */
-    bool stale; /* the store is away: whatever carries our checksum will do */
+    bool stale;      /* the store is away: whatever carries our checksum will do */
     struct read_item *items[LOOKUPS_MAX];
     struct cache_lookup *lookups[LOOKUPS_MAX];
 };

@@ -31,9 +31,8 @@
 #define WARMING_PATIENCE_US (INT64_C(5) * 1000 * 1000) /* others may be able to go on */
 #define REBUILD_RETRY_US (100 * 1000)                  /* before a chunk is tried again */
 #define REBUILD_RECORD_US (1000 * 1000)
-#define REBUILD_BROKEN_MAX 10        /* errors of the cache in a row */
-#define MARKS_RETRY_US (1000 * 1000) /* between attempts to set marks */
-#define REBUILD_SLOW_US (50 * 1000)  /* a look this slow: Redis has other things to do */
+#define REBUILD_BROKEN_MAX 10       /* errors of the cache in a row */
+#define REBUILD_SLOW_US (50 * 1000) /* a look this slow: Redis has other things to do */
 #define FAR_FUTURE_US INT64_MAX
 
 static void end_with(struct rebuild *r, enum job_result outcome)
@@ -220,48 +219,13 @@ static void slot_look(struct slot *slot, int64_t now_us)
         end_with(r, job_fail(r->job, JOB_LATER, "the era is over"));
         return;
     }
-    if (slot->plain && !r->standing && slot->marked_era == slot->era.id &&
-        has_rows(slot->chunk)) {
+    if (slot->plain && !r->standing && slot->marked_era == slot->era.id && has_rows(slot->chunk)) {
         slot->step = SLOT_WRITING;
         slot->looked_at_us = now_us;
         chunk_write(slot->chunk, &slot->era, slot->nonce, on_written);
     } else {
         look(slot);
     }
-}
-
-/* --- marks: rule T11 --------------------------------------------------------------------------*/
-
-static void on_marked(void *arg, enum cache_status status)
-{
-    struct rebuild *r = arg;
-
-    r->marks.asked = false;
-    r->marks.stand = status == CACHE_OK;
-    r->marks.retry_at_us = clock_boot_us() + MARKS_RETRY_US;
-}
-
-/* True where pages may be read now: with marks, or, where they cannot be had, without. */
-static bool marks_settled(struct rebuild *r, int64_t now_us)
-{
-    struct marks *marks = &r->marks;
-    struct trust_era era = {0};
-
-    if (r->options->dry_run || marks->asked) {
-        return !marks->asked;
-    }
-    if (!job_trusts(r->job, &era)) {
-        marks->stand = false;
-        return true;
-    }
-    if ((marks->stand && marks->era.id == era.id) || now_us < marks->retry_at_us) {
-        return true;
-    }
-    marks->stand = false;
-    marks->asked = true;
-    marks->era = era;
-    cache_marks_begin(r->job->cache, marks->era.stamp, marks->nonce, on_marked, r);
-    return false;
 }
 
 /* --- pages ------------------------------------------------------------------------------------*/
@@ -333,7 +297,7 @@ static void start_page(struct rebuild *r, int64_t now_us)
         busy += r->slots[i].step != SLOT_FREE;
         free_slot = r->slots[i].step == SLOT_FREE ? &r->slots[i] : free_slot;
     }
-    if (free_slot == NULL || (alone && busy > 0) || !marks_settled(r, now_us)) {
+    if (free_slot == NULL || (alone && busy > 0) || !rebuild_marks_settled(r, now_us)) {
         return;
     }
     if (now_us < r->next_page_us) {
