@@ -115,9 +115,10 @@ SELECT coalesce(m.key, e.key) AS subject,
        format('account %s, version %s', coalesce(m.account_id, e.account_id),
               coalesce(m.version, e.version)) AS detail
   FROM (SELECT x.key, coalesce(h.account_id, c.account_id, x.account_id) AS account_id,
-               coalesce(h.version, c.version, x.version) AS version
+               coalesce(CASE x.kind WHEN 'hold' THEN h.version ELSE h.released_version END,
+                        c.version, x.version) AS version
           FROM ballast.mutation AS x
-          LEFT JOIN ballast.hold AS h ON h.hold = x.made AND x.kind = 'hold'
+          LEFT JOIN ballast.hold AS h ON h.hold = x.made AND x.kind IN ('hold', 'release')
           LEFT JOIN ballast.charge AS c ON c.charge = x.made AND x.kind = 'charge'
          WHERE x.transfer IS NULL) AS m
   FULL JOIN (SELECT key, account_id, version FROM ballast.account_event WHERE key IS NOT NULL) AS e

@@ -2,18 +2,23 @@
 
 SET LOCAL ROLE ballast_owner;
 
--- Whether an account bears a run of credits and debits: each debit within its rules, no balance
--- beyond int64. lowest (over the debits, NULL without one) and highest are relative to the
--- balance before the run, and within 2^62 of it. False may also mean "too close to call without
--- overflow": post_in_order then decides.
-CREATE FUNCTION ballast.bears(a ballast.account, lowest bigint, highest bigint) RETURNS boolean
+-- Whether an account bears a run of postings: each that takes of what is available within its rules, no
+-- balance beyond int64. lowest (of what is available, over those; NULL without one) and highest (of
+-- balance, 0 at least) are relative to what was before the run, and within 2^62 of it; active: whether
+-- something needs the account to be active. False may also mean "too close to call without overflow":
+-- post_in_order then decides.
+CREATE FUNCTION ballast.bears(a ballast.account, active boolean, lowest bigint, highest bigint)
+RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
-    SELECT a.balance <= 9223372036854775807 - greatest(highest, 0)
-       AND CASE WHEN lowest IS NULL THEN a.status <> 'closed'
-                ELSE a.status = 'active' AND a.floor <= 4611686018427387904
-                     AND a.balance - a.held >= a.floor - least(lowest, 0) END
+    SELECT a.balance <= 9223372036854775807 - highest
+       AND CASE WHEN active THEN a.status = 'active' ELSE a.status <> 'closed' END
+       AND (lowest IS NULL OR a.floor <= 4611686018427387904
+                              AND a.balance - a.held >= a.floor - least(lowest, 0))
 $$;
+
+-- sum() of what is known to stay within int64: by way of numeric a row of a window costs ten times that.
+CREATE AGGREGATE ballast.total(bigint) (sfunc = int8pl, stype = bigint, initcond = '0');
 
 -- post_in_order, with what it refuses noted under the number of the commit (NULL: not noted).
 CREATE FUNCTION ballast.post_and_note(
@@ -39,22 +44,33 @@ BEGIN
 END
 $$;
 
--- Of the operations that a set-based statement has reserved keys and ids for: the amounts, NULL where the
--- key was used before.
-CREATE FUNCTION ballast.of_new_keys(p_kind text[], p_key text[], p_id bigint[], p_amount bigint[])
+-- Of what a set-based statement moves: NULL where the key was used before.
+CREATE FUNCTION ballast.of_new_keys(p_key text[], p_new_keys text[], p_moves bigint[])
 RETURNS bigint[]
 LANGUAGE sql STABLE
 AS $$
-    SELECT ARRAY(SELECT (SELECT p_amount[i] FROM ballast.mutation AS m
-                          WHERE m.key = ANY (ARRAY[p_key[i]]) AND m.kind = p_kind[i]
-                            AND coalesce(m.transfer, m.made) = p_id[i])
+    SELECT ARRAY(SELECT CASE WHEN p_key[i] IN (SELECT unnest(p_new_keys)) THEN p_moves[i] END
                    FROM generate_subscripts(p_key, 1) AS i ORDER BY i)
 $$;
 
--- What a set-based statement has left, by the places in its arrays: gives its keys back and plays it in
--- order. Its accounts are locked already.
+-- Where in its arrays a set-based statement has left something: a key that was used before, an account
+-- that is not there or that it has deferred.
+CREATE FUNCTION ballast.left_over(p_account text[], p_new bigint[]) RETURNS integer[]
+LANGUAGE sql STABLE
+AS $$
+    SELECT ARRAY(SELECT i FROM generate_subscripts(p_account, 1) AS i
+                  WHERE p_new[i] IS NULL
+                     OR NOT EXISTS (SELECT FROM ballast.account AS a
+                                     WHERE a.account_id = ANY (ARRAY[p_account[i]])
+                                       AND NOT a.deferred)
+                  ORDER BY i)
+$$;
+
+-- What a set-based statement has left, by the places in its arrays: gives the keys back that it has
+-- taken, and plays it in order. Its accounts are locked already. p_new: NULL where the key was used
+-- before.
 CREATE FUNCTION ballast.post_rest(
-    p_commit bigint, p_rest integer[], p_id bigint[], p_kind text[], p_key text[],
+    p_commit bigint, p_rest integer[], p_new bigint[], p_kind text[], p_key text[],
     p_account text[], p_peer text[], p_amount bigint[], p_target bigint[], p_memo text[],
     p_op integer[])
 RETURNS SETOF ballast.post_result
@@ -64,8 +80,7 @@ AS $$
 BEGIN
     DELETE FROM ballast.mutation AS m
      USING unnest(p_rest) AS i
-     WHERE m.key = ANY (ARRAY[p_key[i]]) AND m.kind = p_kind[i]
-       AND coalesce(m.transfer, m.made) = p_id[i];
+     WHERE m.key = ANY (ARRAY[p_key[i]]) AND p_new[i] IS NOT NULL;
     RETURN QUERY
     SELECT r.*
       FROM ballast.post_and_note(
@@ -75,8 +90,7 @@ BEGIN
                ARRAY(SELECT p_peer[i] FROM unnest(p_rest) AS i),
                ARRAY(SELECT NULL::text FROM unnest(p_rest)),
                ARRAY(SELECT p_amount[i] FROM unnest(p_rest) AS i),
-               ARRAY(SELECT CASE p_kind[i] WHEN 'hold' THEN p_target[i] END
-                       FROM unnest(p_rest) AS i),
+               ARRAY(SELECT p_target[i] FROM unnest(p_rest) AS i),
                ARRAY(SELECT p_memo[i] FROM unnest(p_rest) AS i),
                ARRAY(SELECT p_op[i] FROM unnest(p_rest) AS i)) AS r;
 END
@@ -123,8 +137,8 @@ DECLARE
     lease CONSTANT text := nullif(current_setting('ballast.lease', true), '');
     at_once boolean;
     id bigint[];
-    delta bigint[];
-    rest integer[];
+    moves bigint[];
+    new_keys text[];
     posted bigint;
 BEGIN
     -- Rule T14. The code is that of a server that takes no writes just now: it does not, of ours.
@@ -149,9 +163,10 @@ BEGIN
     IF p_forget IS NOT NULL THEN
         DELETE FROM ballast.refusal WHERE commit_number = p_forget;
     END IF;
-    IF 'hold' = ALL (p_kind) THEN
-        RETURN QUERY SELECT * FROM ballast.post_holds(p_commit, p_kind, p_key, p_account, p_peer,
-                                                      p_asset, p_amount, p_target, p_memo, p_op);
+    IF p_kind && ARRAY['hold', 'capture', 'release'] THEN
+        RETURN QUERY SELECT * FROM ballast.post_with_holds(p_commit, p_kind, p_key, p_account,
+                                                           p_peer, p_asset, p_amount, p_target,
+                                                           p_memo, p_op);
         RETURN;
     END IF;
     -- Ids are drawn here already: a statement costs more than what they are wasted on.
@@ -162,7 +177,7 @@ BEGIN
                                  AND NOT ballast.is_system(p_account[i]), false)),
            array_agg(nextval('ballast.transfer_id')),
            array_agg(CASE p_kind[i] WHEN 'debit' THEN -p_amount[i] ELSE p_amount[i] END)
-      INTO at_once, id, delta
+      INTO at_once, id, moves
       FROM generate_subscripts(p_op, 1) AS i;
     IF at_once IS NOT TRUE THEN
         RETURN QUERY SELECT * FROM ballast.post_and_note(p_commit, p_kind, p_key, p_account, p_peer,
@@ -172,16 +187,18 @@ BEGIN
 
     -- The sorted insert waits for any other transaction that holds one of the keys. What was used
     -- before changes nothing here.
-    INSERT INTO ballast.mutation (key, kind, fingerprint, transfer)
-    SELECT p_key[i], p_kind[i],
-           ballast.fingerprint(ballast.words(p_kind[i], p_account[i], p_peer[i], p_amount[i], NULL,
-                                             p_memo[i])), id[i]
-      FROM generate_subscripts(p_op, 1) AS i
-     ORDER BY p_key[i]
-    ON CONFLICT (key) DO NOTHING;
-    GET DIAGNOSTICS posted = ROW_COUNT;
-    IF posted < cardinality(p_op) THEN
-        delta := ballast.of_new_keys(p_kind, p_key, id, delta);
+    WITH new AS (
+        INSERT INTO ballast.mutation (key, kind, fingerprint, transfer)
+        SELECT p_key[i], p_kind[i],
+               ballast.fingerprint(ballast.words(p_kind[i], p_account[i], p_peer[i], p_amount[i],
+                                                 p_target[i], p_memo[i])), id[i]
+          FROM generate_subscripts(p_op, 1) AS i
+         ORDER BY p_key[i]
+        ON CONFLICT (key) DO NOTHING
+        RETURNING key)
+    SELECT array_agg(key) INTO new_keys FROM new;
+    IF cardinality(new_keys) IS DISTINCT FROM cardinality(p_op) THEN
+        moves := ballast.of_new_keys(p_key, new_keys, moves);
     END IF;
 
     -- Every account of the batch is updated, in sorted order, so that all are locked: those that
@@ -189,28 +206,26 @@ BEGIN
     -- keys were used before. The join is written so that no plan but a look-up by key fits it.
     RETURN QUERY
     WITH step AS MATERIALIZED (
-        SELECT x.i, x.account, x.amount, x.nth, x.running::bigint
-          FROM (SELECT i, p_account[i] AS account, delta[i] AS amount,
-                       count(delta[i]) OVER w AS nth, sum(delta[i]) OVER w AS running
-                  FROM generate_subscripts(p_op, 1) AS i
-                WINDOW w AS (PARTITION BY p_account[i] ORDER BY i
-                             ROWS UNBOUNDED PRECEDING)) AS x
+        SELECT i, p_account[i] AS account, moves[i] AS amount, count(moves[i]) OVER w AS nth,
+               ballast.total(moves[i]) OVER w AS running
+          FROM generate_subscripts(p_op, 1) AS i
+        WINDOW w AS (PARTITION BY p_account[i] ORDER BY i ROWS UNBOUNDED PRECEDING)
     ), run AS (
-        SELECT account, count(amount) AS versions, coalesce(sum(amount), 0)::bigint AS amount,
-               min(running) FILTER (WHERE amount < 0) AS lowest, max(running) AS highest
+        SELECT account, count(amount) AS versions, ballast.total(amount) AS amount,
+               min(running) FILTER (WHERE amount < 0) AS lowest, greatest(max(running), 0) AS highest
           FROM step
          GROUP BY account
          ORDER BY account
     ), changed AS (
         UPDATE ballast.account AS a
-           SET balance = CASE WHEN ballast.bears(a, r.lowest, r.highest)
+           SET balance = CASE WHEN ballast.bears(a, r.lowest IS NOT NULL, r.lowest, r.highest)
                               THEN a.balance + r.amount ELSE a.balance END,
-               version = CASE WHEN ballast.bears(a, r.lowest, r.highest)
+               version = CASE WHEN ballast.bears(a, r.lowest IS NOT NULL, r.lowest, r.highest)
                               THEN a.version + r.versions ELSE a.version END,
-               changed_at = CASE WHEN r.versions > 0 AND ballast.bears(a, r.lowest, r.highest)
+               changed_at = CASE WHEN r.versions > 0 AND ballast.bears(a, r.lowest IS NOT NULL, r.lowest, r.highest)
                                  THEN greatest(clock_timestamp(), a.changed_at)
                                  ELSE a.changed_at END,
-               deferred = NOT ballast.bears(a, r.lowest, r.highest)
+               deferred = NOT ballast.bears(a, r.lowest IS NOT NULL, r.lowest, r.highest)
           FROM run AS r
          WHERE a.account_id = ANY (ARRAY[r.account])
         RETURNING a.account_id, a.asset, a.balance, a.held, a.floor, a.status, a.version,
@@ -244,14 +259,10 @@ BEGIN
         RETURN;
     END IF;
 
-    rest := ARRAY(SELECT i FROM generate_subscripts(p_op, 1) AS i
-                   WHERE NOT EXISTS (SELECT FROM ballast.transfer AS t
-                                      WHERE t.transfer = ANY (ARRAY[id[i]]))
-                   ORDER BY i);
     RETURN QUERY
     SELECT r.*
-      FROM ballast.post_rest(p_commit, rest, id, p_kind, p_key, p_account, p_peer, p_amount,
-                             p_target, p_memo, p_op) AS r;
+      FROM ballast.post_rest(p_commit, ballast.left_over(p_account, moves), moves, p_kind, p_key,
+                             p_account, p_peer, p_amount, p_target, p_memo, p_op) AS r;
 END
 $$;
 

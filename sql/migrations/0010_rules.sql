@@ -97,8 +97,10 @@ AS $$
            EXISTS (SELECT FROM ballast.account_event AS e
                     WHERE e.account_id = m.account_id AND e.version = m.version AND e.key = m.key)
       FROM ballast.mutation AS m
-      LEFT JOIN LATERAL (SELECT h.account_id, h.version FROM ballast.hold AS h
-                          WHERE m.kind = 'hold' AND h.hold = m.made
+      LEFT JOIN LATERAL (SELECT h.account_id, CASE m.kind WHEN 'hold' THEN h.version
+                                                           ELSE h.released_version END AS version
+                           FROM ballast.hold AS h
+                          WHERE m.kind IN ('hold', 'release') AND h.hold = m.made
                          UNION ALL
                          SELECT c.account_id, c.version FROM ballast.charge AS c
                           WHERE m.kind = 'charge' AND c.charge = m.made

@@ -90,7 +90,8 @@ BEGIN
                               THEN nextval('ballast.transfer_id') END
                     FROM generate_subscripts(o_op, 1) AS n);
     o_made := ARRAY(SELECT CASE o_kind[n] WHEN 'hold' THEN nextval('ballast.hold_id')
-                                          WHEN 'charge' THEN nextval('ballast.charge_id') END
+                                          WHEN 'charge' THEN nextval('ballast.charge_id')
+                                          WHEN 'release' THEN p_target[o_row[n]] END
                       FROM generate_subscripts(o_op, 1) AS n);
 
     -- Keys: the sorted insert waits for any other transaction that holds one of them.
@@ -494,7 +495,8 @@ BEGIN
           FROM generate_subscripts(o_op, 1) AS o
          WHERE o_kind[o] = 'hold' AND o_changed[o];
         UPDATE ballast.hold AS h
-           SET state = t_state[t_at[o]], transfer = o_id[o], ended_at = o_at[o]
+           SET state = t_state[t_at[o]], transfer = o_id[o], ended_at = o_at[o],
+               released_version = CASE o_kind[o] WHEN 'release' THEN o_version[o] END
           FROM generate_subscripts(o_op, 1) AS o
          WHERE h.hold = ANY (ARRAY[p_target[o_row[o]]]) AND o_kind[o] IN ('capture', 'release')
            AND o_at[o] IS NOT NULL;

@@ -197,7 +197,7 @@ BEGIN
         'UPDATE ballast.hold SET state = ''held'', ended_at = NULL WHERE state = ''released''',
         'UPDATE ballast.hold SET state = ''captured'', transfer = 1 WHERE state = ''released''',
         'UPDATE ballast.hold SET amount = amount + 1', 'DELETE FROM ballast.hold',
-        'INSERT INTO ballast.hold SELECT hold + 10^6, amount, version, transfer, begun_at, '
+        'INSERT INTO ballast.hold SELECT hold + 10^6, amount, version, transfer, released_version, begun_at, '
             'expires, ended_at, account_id, state FROM ballast.hold WHERE state = ''released''',
         'INSERT INTO ballast.decision (kind, account_id, balance, held, floor, status, daemon, era, '
             'era_state, health) VALUES (''suspend'', ''m.ann'', 1, 0, 0, ''active'', ''d'', 0, ''open'', '

@@ -15,6 +15,7 @@ INT64_MAX = 2 ** 63 - 1
 ACCOUNTS = ["ann", "bea", "cyd", "dot", "eve", "fay", "gil"]
 ASSETS = ["USD/2", "USD/2", "USD/2", "EUR/2"]
 SYSTEMS = ["@world", "@fees"]
+AT_ONCE = ["credit", "debit", "hold", "hold", "capture", "release"]
 DECISIONS = {"hold", "capture", "release", "suspend", "resume", "charge", "settle", "canspend"}
 
 
@@ -229,7 +230,7 @@ class Model:
         if changed and kind in ("suspend", "resume"):
             account.status = "suspended" if kind == "suspend" else "active"
         account.version += changed
-        made = new_id if kind in ("hold", "capture") else None
+        made = {"hold": new_id, "capture": new_id, "release": target}.get(kind)
         return ("OK", made, account.state(name), None, changed, False)
 
     def settle(self, account, name, charge, words, new_id):
@@ -303,17 +304,13 @@ class Generator:
 
     def operation(self, only_simple):
         rng = self.rng
-        if only_simple == "hold":
-            row = self.decision("hold")
-            self.made.append([row])
-            return [dict(row)]
         if self.made and rng.random() < 0.12:
             rows = [dict(r) for r in rng.choice(self.made[-40:])]
             if rng.random() < 0.3 and rows[0]["kind"] not in ("settle", "suspend"):
                 rows[0]["memo"] = "other words"
-            if not only_simple or rows[0]["kind"] in ("credit", "debit"):
+            if not only_simple or rows[0]["kind"] in only_simple:
                 return rows
-        kind = rng.choice(["credit", "debit"]) if only_simple else rng.choice(
+        kind = rng.choice(only_simple) if only_simple else rng.choice(
             ["open", "credit", "credit", "debit", "debit", "transfer", "transfer", "transfer",
              "mtransfer", "reverse", "reverse", "setfloor", "close", "hold", "hold", "capture",
              "release", "suspend", "resume", "charge", "settle", "settle", "canspend"])
@@ -444,7 +441,7 @@ def main():
         if batch % 60 == 0:
             # Fresh accounts from time to time: closed and overfull ones pile up.
             ACCOUNTS[:] = [name.rstrip("0123456789") + str(batch) for name in ACCOUNTS]
-        only_simple = rng.choice(["hold", True, True, True, False, False, False, False])
+        only_simple = rng.choice([["hold"], ["credit", "debit"], AT_ONCE, AT_ONCE] + [None] * 4)
         operations = [generator.operation(only_simple) for _ in range(rng.randint(1, 14))]
         if batch % 60 == 0:
             operations = [[{"kind": "open", "account": name, "amount": 0,
@@ -462,7 +459,7 @@ def main():
                 outcome = row[2] + ("/duplicate" if row[11] == "t" else "")
                 outcomes[outcome] = outcomes.get(outcome, 0) + 1
                 kind = operations[int(row[0])][0]["kind"]
-                if row[3] is not None:
+                if row[3] is not None and kind != "release":
                     {"hold": generator.holds, "charge": generator.charges}.get(
                         kind, generator.ids).append(int(row[3]))
         if trouble:

@@ -1,0 +1,202 @@
+-- Batches of what comes by the thousand, set-based: credits, debits, holds, captures and releases.
+
+SET LOCAL ROLE ballast_owner;
+
+-- Of a run that also holds and ends holds. most: of what is held, as highest is of the balance; seen:
+-- the version that the account must still have, NULL for any.
+CREATE FUNCTION ballast.bears(a ballast.account, active boolean, lowest bigint, highest bigint,
+                              most bigint, seen bigint) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT a.version = coalesce(seen, a.version) AND a.held <= 9223372036854775807 - most
+       AND ballast.bears(a, active, lowest, highest)
+$$;
+
+-- Arrays and result as for post_batch(), which calls this where there are no other kinds.
+CREATE FUNCTION ballast.post_with_holds(
+    p_commit bigint, p_kind text[], p_key text[], p_account text[], p_peer text[], p_asset text[],
+    p_amount bigint[], p_target bigint[], p_memo text[], p_op integer[])
+RETURNS SETOF ballast.post_result
+LANGUAGE plpgsql
+SET search_path = ballast, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+AS $$
+DECLARE
+    at_once boolean;
+    id bigint[];
+    account text[];
+    moves bigint[];
+    holds bigint[];
+    seen bigint[];
+    until timestamptz[];
+    new_keys text[];
+    posted bigint;
+BEGIN
+    -- Of the holds that are to end: the account and amount, which stay, and the version at which the
+    -- account had them open. While it has that version they are: no hold ends without a version of its
+    -- own. 0 where it is over already.
+    SELECT count(DISTINCT p_key[i]) = count(*) AND count(DISTINCT h.hold) = count(h.hold)
+           AND coalesce(sum(p_amount[i]), 0) + coalesce(sum(h.amount), 0) < 4611686018427387904
+           AND bool_and(coalesce(octet_length(p_key[i]) BETWEEN 1 AND 128 AND CASE
+                   WHEN p_kind[i] IN ('credit', 'debit')
+                       THEN p_amount[i] > 0 AND ballast.is_system(p_peer[i])
+                            AND NOT ballast.is_system(p_account[i])
+                   WHEN p_kind[i] = 'hold'
+                       THEN p_amount[i] > 0 AND NOT ballast.is_system(p_account[i])
+                            AND coalesce(p_target[i], 1) BETWEEN 1 AND 315360000
+                   WHEN p_kind[i] = 'capture'
+                       THEN coalesce(p_amount[i], 1) > 0 AND ballast.is_system(p_peer[i])
+                            AND p_target[i] IS NOT NULL
+                   WHEN p_kind[i] = 'release'
+                       THEN coalesce(p_amount[i], 1) > 0 AND p_target[i] IS NOT NULL
+                   END, false)),
+           array_agg(CASE p_kind[i] WHEN 'hold' THEN nextval('ballast.hold_id')
+                                    WHEN 'release' THEN p_target[i]
+                                    ELSE nextval('ballast.transfer_id') END),
+           array_agg(CASE WHEN p_kind[i] IN ('capture', 'release') THEN h.account_id
+                          ELSE p_account[i] END),
+           array_agg(CASE p_kind[i] WHEN 'credit' THEN p_amount[i] WHEN 'debit' THEN -p_amount[i]
+                                    WHEN 'capture' THEN -coalesce(p_amount[i], h.amount, 0)
+                                    ELSE 0 END),
+           array_agg(CASE p_kind[i] WHEN 'hold' THEN p_amount[i]
+                                    WHEN 'capture' THEN -coalesce(h.amount, 0)
+                                    WHEN 'release' THEN -coalesce(h.amount, 0)
+                                    ELSE 0 END),
+           array_agg(CASE WHEN h.state <> 'held' OR p_kind[i] = 'capture' AND p_amount[i] > h.amount
+                          THEN 0 ELSE h.seen END),
+           array_agg(h.expires)
+      INTO at_once, id, account, moves, holds, seen, until
+      FROM generate_subscripts(p_op, 1) AS i
+      LEFT JOIN LATERAL (SELECT x.hold, x.account_id, x.amount, x.state, x.expires, a.version AS seen
+                           FROM ballast.hold AS x
+                           JOIN ballast.account AS a ON a.account_id = x.account_id
+                          WHERE p_kind[i] IN ('capture', 'release') AND x.hold = p_target[i]
+                         OFFSET 0) AS h ON true;
+    IF at_once IS NOT TRUE THEN
+        RETURN QUERY SELECT * FROM ballast.post_and_note(p_commit, p_kind, p_key, p_account, p_peer,
+                                                         p_asset, p_amount, p_target, p_memo, p_op);
+        RETURN;
+    END IF;
+
+    -- The sorted insert waits for any other transaction that holds one of the keys. What was used
+    -- before changes nothing here.
+    WITH new AS (
+        INSERT INTO ballast.mutation (key, kind, fingerprint, transfer, made)
+        SELECT p_key[i], p_kind[i],
+               ballast.fingerprint(ballast.words(p_kind[i], p_account[i], p_peer[i], p_amount[i],
+                                                 p_target[i], p_memo[i])),
+               CASE WHEN p_kind[i] IN ('credit', 'debit', 'capture') THEN id[i] END,
+               CASE WHEN p_kind[i] IN ('hold', 'release') THEN id[i] END
+          FROM generate_subscripts(p_op, 1) AS i
+         ORDER BY p_key[i]
+        ON CONFLICT (key) DO NOTHING
+        RETURNING key)
+    SELECT array_agg(key) INTO new_keys FROM new;
+    IF cardinality(new_keys) IS DISTINCT FROM cardinality(p_op) THEN
+        moves := ballast.of_new_keys(p_key, new_keys, moves);
+        holds := ballast.of_new_keys(p_key, new_keys, holds);
+    END IF;
+
+    -- Every account of the batch is updated, in sorted order, so that all are locked: those that
+    -- do not bear what is asked stay as they are but for `deferred`, and so do those of which all
+    -- keys were used before. The join is written so that no plan but a look-up by key fits it.
+    RETURN QUERY
+    WITH step AS MATERIALIZED (
+        SELECT i, account[i] AS account, moves[i] AS move, holds[i] AS hold,
+               count(moves[i]) OVER w AS nth, ballast.total(moves[i]) OVER w AS moved,
+               ballast.total(holds[i]) OVER w AS held
+          FROM generate_subscripts(p_op, 1) AS i
+        WINDOW w AS (PARTITION BY account[i] ORDER BY i ROWS UNBOUNDED PRECEDING)
+    ), run AS (
+        SELECT s.account, count(s.move) AS versions, ballast.total(s.move) AS moved,
+               ballast.total(s.hold) AS held,
+               coalesce(bool_or(s.move < 0 OR s.hold > 0), false) AS active,
+               min(s.moved - s.held) FILTER (WHERE s.hold > 0 OR s.move < 0 AND s.hold = 0)
+                   AS lowest,
+               greatest(max(s.moved), 0) AS highest, greatest(max(s.held), 0) AS most,
+               CASE WHEN min(until[s.i]) FILTER (WHERE s.hold < 0) <= clock_timestamp() THEN 0
+                    ELSE min(seen[s.i]) FILTER (WHERE s.hold < 0) END AS seen
+          FROM step AS s
+         GROUP BY s.account
+         ORDER BY s.account
+    ), changed AS (
+        UPDATE ballast.account AS a
+           SET balance = CASE WHEN ballast.bears(a, r.active, r.lowest, r.highest, r.most, r.seen)
+                              THEN a.balance + r.moved ELSE a.balance END,
+               held = CASE WHEN ballast.bears(a, r.active, r.lowest, r.highest, r.most, r.seen)
+                           THEN a.held + r.held ELSE a.held END,
+               version = CASE WHEN ballast.bears(a, r.active, r.lowest, r.highest, r.most, r.seen)
+                              THEN a.version + r.versions ELSE a.version END,
+               changed_at = CASE WHEN r.versions > 0
+                                  AND ballast.bears(a, r.active, r.lowest, r.highest, r.most, r.seen)
+                                 THEN greatest(clock_timestamp(), a.changed_at)
+                                 ELSE a.changed_at END,
+               deferred = NOT ballast.bears(a, r.active, r.lowest, r.highest, r.most, r.seen)
+          FROM run AS r
+         WHERE a.account_id = ANY (ARRAY[r.account])
+        RETURNING a.account_id, a.asset, a.balance, a.held, a.floor, a.status, a.version,
+                  a.changed_at, a.deferred, r.moved AS run_moved, r.held AS run_held, r.versions,
+                  clock_timestamp() AS now
+    ), result AS MATERIALIZED (
+        SELECT s.i, s.move, s.hold, c.account_id, c.asset,
+               c.balance + (s.moved - c.run_moved) AS balance,
+               c.held + (s.held - c.run_held) AS held, c.floor, c.status,
+               c.version + (s.nth - c.versions) AS version, c.changed_at,
+               CASE WHEN s.hold > 0 THEN ballast.hold_end(c.now, p_target[s.i]) END AS expires
+          FROM step AS s
+          JOIN changed AS c ON c.account_id = s.account
+         WHERE s.move IS NOT NULL AND NOT c.deferred
+    ), journal AS (
+        INSERT INTO ballast.transfer (transfer, kind, key, asset, amount, from_account,
+                                      from_version, from_balance, from_held, to_account,
+                                      to_version, to_balance, to_held, memo, at)
+        SELECT id[r.i], p_kind[r.i], p_key[r.i], r.asset, abs(r.move),
+               CASE WHEN r.move < 0 THEN r.account_id ELSE p_peer[r.i] END,
+               CASE WHEN r.move < 0 THEN r.version END,
+               CASE WHEN r.move < 0 THEN r.balance END,
+               CASE WHEN r.move < 0 THEN r.held END,
+               CASE WHEN r.move < 0 THEN p_peer[r.i] ELSE r.account_id END,
+               CASE WHEN r.move > 0 THEN r.version END,
+               CASE WHEN r.move > 0 THEN r.balance END,
+               CASE WHEN r.move > 0 THEN r.held END, p_memo[r.i], r.changed_at
+          FROM result AS r
+         WHERE r.move <> 0
+    ), event AS (
+        INSERT INTO ballast.account_event (account_id, version, balance, held, floor, status, kind,
+                                           key, at, detail)
+        SELECT r.account_id, r.version, r.balance, r.held, r.floor, r.status, p_kind[r.i],
+               p_key[r.i], r.changed_at, 'hold ' || id[r.i]
+          FROM result AS r
+         WHERE r.move = 0
+    ), begun AS (
+        INSERT INTO ballast.hold (hold, account_id, amount, version, begun_at, expires)
+        SELECT id[r.i], r.account_id, r.hold, r.version, r.changed_at, r.expires
+          FROM result AS r
+         WHERE r.hold > 0
+    ), ended AS (
+        UPDATE ballast.hold AS h
+           SET state = CASE WHEN r.move < 0 THEN 'captured' ELSE 'released' END,
+               ended_at = r.changed_at,
+               transfer = CASE WHEN r.move < 0 THEN id[r.i] END,
+               released_version = CASE WHEN r.move = 0 THEN r.version END
+          FROM result AS r
+         WHERE h.hold = ANY (ARRAY[p_target[r.i]]) AND r.hold < 0)
+    SELECT p_op[r.i], 0::smallint, 'OK', id[r.i], r.account_id, r.asset, r.balance, r.held,
+           r.floor, r.status, r.version, false, true, ballast.moment(r.expires)
+      FROM result AS r;
+    GET DIAGNOSTICS posted = ROW_COUNT;
+    IF posted = cardinality(p_op) THEN
+        RETURN;
+    END IF;
+
+    RETURN QUERY
+    SELECT r.*
+      FROM ballast.post_rest(p_commit, ballast.left_over(account, moves), moves, p_kind, p_key,
+                             p_account, p_peer, p_amount, p_target, p_memo, p_op) AS r;
+END
+$$;
+
+RESET ROLE;
