@@ -3,13 +3,15 @@
  * comparison pay the same client. One thread, epoll, C connections with up to D requests in flight
  * each.
  *
- *   load --port P --mode get|mget|canspend|credit|idle --connections C --pipeline D --accounts N
- *        --seconds S [--requests N] [--prefix STR] [--hot] [--rate R] [--seed N]
+ *   load --port P --mode get|mget|canspend|credit|hold|mixed|capture|release|idle --connections C
+ *        --pipeline D --accounts N --seconds S [--requests N] [--prefix STR] [--hot] [--rate R]
+ *        [--seed N] [--first ID]
  *
  * Without --rate every connection keeps its pipeline full (closed loop). With it, R requests a
  * second are due at fixed times, whatever the server does, and latency counts from when a request
  * was due: a stall is not hidden by the requests that it kept from being sent. --requests ends it
- * after so many replies, for counting instructions. `idle` opens the connections, says so with an
+ * after so many replies, for counting instructions. `mixed` credits and holds in turns; `capture` and
+ * `release` end the holds from --first on, one each, and know nothing of how many there are. `idle` opens the connections, says so with an
  * empty line, and waits. Prints one line of JSON.
  */
 #include <errno.h>
@@ -35,7 +37,17 @@
 #define MGET_KEYS 100 /* its request names the count */
 #define ACCOUNT_DIGITS 7
 
-enum mode { MODE_GET, MODE_MGET, MODE_CANSPEND, MODE_CREDIT, MODE_IDLE };
+enum mode {
+    MODE_GET,
+    MODE_MGET,
+    MODE_CANSPEND,
+    MODE_CREDIT,
+    MODE_HOLD,
+    MODE_CAPTURE,
+    MODE_RELEASE,
+    MODE_MIXED,
+    MODE_IDLE
+};
 
 struct connection {
     int fd;
@@ -64,6 +76,7 @@ static struct {
     bool hot;
     double rate;
     uint64_t seed;
+    uint64_t first; /* hold that is ended first */
 } options = {
     .port = 6480, .connections = 50, .pipeline = 1, .accounts = 1000, .seconds = 5, .prefix = ""};
 
@@ -125,6 +138,42 @@ static char *put_account(char *at)
 
 #define PUT_CONSTANT(at, text) put_text((at), (text), sizeof(text) - 1)
 
+static char *put_key(char *at)
+{
+    at = PUT_CONSTANT(at, "$3\r\nKEY\r\n$25\r\n");
+    at = put_digits(at, options.seed % 10000000000000ul, 13);
+    *at++ = '-';
+    at = put_digits(at, sent_keys++, 11);
+    return PUT_CONSTANT(at, "\r\n");
+}
+
+/* What changes an account by 1. */
+static char *put_change(char *at, const char *command)
+{
+    at = put_text(at, command, strlen(command));
+    at = put_account(at);
+    at = PUT_CONSTANT(at, "$1\r\n1\r\n");
+    return put_key(at);
+}
+
+/* What ends the next hold. */
+static char *put_end(char *at, const char *command)
+{
+    uint64_t hold = options.first + sent_keys;
+    int digits = 1;
+
+    for (uint64_t rest = hold / 10; rest > 0; rest /= 10) {
+        digits++;
+    }
+    at = put_text(at, command, strlen(command));
+    *at++ = '$';
+    at = put_digits(at, (unsigned long)digits, digits < 10 ? 1 : 2);
+    at = PUT_CONSTANT(at, "\r\n");
+    at = put_digits(at, hold, digits);
+    at = PUT_CONSTANT(at, "\r\n");
+    return put_key(at);
+}
+
 /* Appends one request. */
 static void put_request(struct connection *c)
 {
@@ -147,13 +196,19 @@ static void put_request(struct connection *c)
         at = PUT_CONSTANT(at, "$1\r\n1\r\n");
         break;
     case MODE_CREDIT:
-        at = PUT_CONSTANT(at, "*5\r\n$6\r\nCREDIT\r\n");
-        at = put_account(at);
-        at = PUT_CONSTANT(at, "$1\r\n1\r\n$3\r\nKEY\r\n$25\r\n");
-        at = put_digits(at, options.seed % 10000000000000ul, 13);
-        *at++ = '-';
-        at = put_digits(at, sent_keys++, 11);
-        at = PUT_CONSTANT(at, "\r\n");
+        at = put_change(at, "*5\r\n$6\r\nCREDIT\r\n");
+        break;
+    case MODE_HOLD:
+        at = put_change(at, "*5\r\n$4\r\nHOLD\r\n");
+        break;
+    case MODE_MIXED:
+        at = put_change(at, sent_keys % 2 == 0 ? "*5\r\n$6\r\nCREDIT\r\n" : "*5\r\n$4\r\nHOLD\r\n");
+        break;
+    case MODE_CAPTURE:
+        at = put_end(at, "*4\r\n$7\r\nCAPTURE\r\n");
+        break;
+    case MODE_RELEASE:
+        at = put_end(at, "*4\r\n$7\r\nRELEASE\r\n");
         break;
     case MODE_IDLE:
         break;
@@ -296,11 +351,10 @@ static struct connection *open_connection(int epoll)
 
 static enum mode find_mode(const char *name)
 {
-    static const char *const names[] = {[MODE_GET] = "get",
-                                        [MODE_MGET] = "mget",
-                                        [MODE_CANSPEND] = "canspend",
-                                        [MODE_CREDIT] = "credit",
-                                        [MODE_IDLE] = "idle"};
+    static const char *const names[] = {
+        [MODE_GET] = "get",         [MODE_MGET] = "mget",   [MODE_CANSPEND] = "canspend",
+        [MODE_CREDIT] = "credit",   [MODE_HOLD] = "hold",   [MODE_CAPTURE] = "capture",
+        [MODE_RELEASE] = "release", [MODE_MIXED] = "mixed", [MODE_IDLE] = "idle"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(name, names[i]) == 0) {
@@ -317,7 +371,8 @@ static void parse_options(int argc, char **argv)
         {"port", 1, NULL, 'p'},     {"mode", 1, NULL, 'm'},     {"connections", 1, NULL, 'c'},
         {"pipeline", 1, NULL, 'd'}, {"accounts", 1, NULL, 'a'}, {"seconds", 1, NULL, 's'},
         {"prefix", 1, NULL, 'x'},   {"hot", 0, NULL, 'h'},      {"rate", 1, NULL, 'r'},
-        {"seed", 1, NULL, 'e'},     {"requests", 1, NULL, 'n'}, {NULL, 0, NULL, 0}};
+        {"seed", 1, NULL, 'e'},     {"requests", 1, NULL, 'n'}, {"first", 1, NULL, 'f'},
+        {NULL, 0, NULL, 0}};
     for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         switch (o) {
         case 'p':
@@ -349,6 +404,9 @@ static void parse_options(int argc, char **argv)
             break;
         case 'r':
             options.rate = atof(optarg);
+            break;
+        case 'f':
+            options.first = strtoull(optarg, NULL, 10);
             break;
         case 'e':
             options.seed = strtoull(optarg, NULL, 10);

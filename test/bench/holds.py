@@ -1,0 +1,65 @@
+"""The rows of `make bench` about holds: what they cost, and what ends them, against our own CREDIT."""
+
+import harness
+
+CONNECTIONS, PIPELINE = 16, 64
+ENDED_PER_SECOND = 10000  # holds that are made for a second of ending them
+FUNDS = 10 ** 9
+
+
+def fund(bench):
+    """So that no hold is refused. Announced, as every posting of SQL must be."""
+    bench.box.psql(f"""
+        WITH chunk AS MATERIALIZED (
+            SELECT c, ARRAY(SELECT 'b' || to_char(n, 'FM0000000')
+                              FROM generate_series(c, least(c + 999, {bench.accounts - 1})) AS n)
+                       AS names
+              FROM generate_series(0, {bench.accounts - 1}, 1000) AS c)
+        SELECT count(*) FROM chunk AS c, LATERAL (
+            SELECT count(*) FROM ballast.post_batch(
+                array_fill('credit'::text, ARRAY[cardinality(c.names)]),
+                ARRAY(SELECT 'fund-' || n FROM unnest(c.names) AS n), c.names,
+                array_fill('@world'::text, ARRAY[cardinality(c.names)]),
+                array_fill(NULL::text, ARRAY[cardinality(c.names)]),
+                array_fill({FUNDS}::bigint, ARRAY[cardinality(c.names)]),
+                array_fill(NULL::bigint, ARRAY[cardinality(c.names)]),
+                array_fill(NULL::text, ARRAY[cardinality(c.names)]),
+                ARRAY(SELECT n FROM generate_subscripts(c.names, 1) AS n))
+             UNION ALL
+            SELECT NULL FROM ballast.announce(c.names)) AS r""")
+
+
+def made(bench, hot):
+    """Holds through the daemon; the first of a row of ids without a gap, and how many to end: fewer
+    than there are, so that what is in flight at the end ends holds too."""
+    first = 1 + int(bench.box.psql("SELECT coalesce(max(hold), 0) FROM ballast.hold"))
+    count = int(bench.seconds * ENDED_PER_SECOND)
+    bench.load("hold", CONNECTIONS, PIPELINE, hot=hot, requests=count + CONNECTIONS * PIPELINE)
+    harness.wait_for(lambda: bench.box.psql(
+        f"SELECT count(*) = max(s.last_value) - {first} + 1 FROM ballast.hold, ballast.hold_id AS s"
+        f" WHERE hold >= {first}").strip() == "t", 10, "the last of the holds")
+    return first, count
+
+
+def ending(bench, mode, hot):
+    first, count = made(bench, hot)
+    return bench.load(mode, CONNECTIONS, PIPELINE, hot=hot, first=first, requests=count)
+
+
+def holds(bench):
+    fund(bench)
+    for hot in (False, True):
+        where = "one hot account" if hot else f"{bench.accounts} accounts"
+        suffix = "-hot" if hot else ""
+
+        def credit(hot=hot):
+            return bench.load("credit", CONNECTIONS, PIPELINE, hot=hot)
+
+        for name, what in (("hold", "HOLD"), ("mixed", "CREDIT and HOLD in turns")):
+            bench.row(f"{name}{suffix}", f"{what}, {CONNECTIONS} x {PIPELINE} in flight, {where}, "
+                      "against our CREDIT",
+                      lambda n=name, h=hot: bench.load(n, CONNECTIONS, PIPELINE, hot=h), credit)
+        for name in ("capture", "release"):
+            bench.row(f"{name}{suffix}", f"{name.upper()}, {CONNECTIONS} x {PIPELINE} in flight, "
+                      f"{where}, against our CREDIT",
+                      lambda n=name, h=hot: ending(bench, n, h), credit)
