@@ -88,7 +88,8 @@ CREATE TABLE ballast.account_event (
 );
 
 -- Every idempotency key that did something: what was asked (a hash of its words), and where the
--- result stands: a transfer, the hold or charge that it made or released, or the version of an account.
+-- result stands: a transfer, the hold or charge that it made, the hold that it released, or the version
+-- of an account.
 CREATE TABLE ballast.mutation (
     key text COLLATE "C" PRIMARY KEY,
     fingerprint bigint NOT NULL,

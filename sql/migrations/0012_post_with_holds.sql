@@ -1,9 +1,10 @@
--- Batches of what comes by the thousand, set-based: credits, debits, holds, captures and releases.
+-- Batches of what comes by the thousand, set-based: what post_batch() does for credits and debits, where
+-- holds and ends of holds are among them.
 
 SET LOCAL ROLE ballast_owner;
 
--- Of a run that also holds and ends holds. most: of what is held, as highest is of the balance; seen:
--- the version that the account must still have, NULL for any.
+-- The same of a run that also holds and ends holds. most: of what is held, as highest is of the balance;
+-- seen: the version that the account must still have, NULL for any, 0 for none.
 CREATE FUNCTION ballast.bears(a ballast.account, active boolean, lowest bigint, highest bigint,
                               most bigint, seen bigint) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -12,7 +13,8 @@ AS $$
        AND ballast.bears(a, active, lowest, highest)
 $$;
 
--- Arrays and result as for post_batch(), which calls this where there are no other kinds.
+-- Arrays and result as for post_batch(), which calls this where it finds holds or ends of holds; with
+-- anything but credits and debits beside them, it is all posted in order.
 CREATE FUNCTION ballast.post_with_holds(
     p_commit bigint, p_kind text[], p_key text[], p_account text[], p_peer text[], p_asset text[],
     p_amount bigint[], p_target bigint[], p_memo text[], p_op integer[])
@@ -36,8 +38,8 @@ DECLARE
     posted bigint;
 BEGIN
     -- Of the holds that are to end: the account and amount, which stay, and the version at which the
-    -- account had them open. While it has that version they are: no hold ends without a version of its
-    -- own. 0 where it is over already.
+    -- account had them open. While it has that version they are: no hold ends without one of its own.
+    -- So they are read before anything is locked, and not again. 0: it is over, or holds too little.
     SELECT count(DISTINCT p_key[i]) = count(*) AND count(DISTINCT h.hold) = count(h.hold)
            AND coalesce(sum(p_amount[i]), 0) + coalesce(sum(h.amount), 0) < 4611686018427387904
            AND bool_and(coalesce(octet_length(p_key[i]) BETWEEN 1 AND 128 AND CASE
@@ -81,8 +83,8 @@ BEGIN
         RETURN;
     END IF;
 
-    -- The sorted insert waits for any other transaction that holds one of the keys. What was used
-    -- before changes nothing here.
+    -- As in post_batch(): the keys first; then every account is updated in sorted order, those that
+    -- do not bear what is asked only in `deferred`.
     WITH new AS (
         INSERT INTO ballast.mutation (key, kind, fingerprint, transfer, made)
         SELECT p_key[i], p_kind[i],
@@ -100,9 +102,6 @@ BEGIN
         holds := ballast.of_new_keys(p_key, new_keys, holds);
     END IF;
 
-    -- Every account of the batch is updated, in sorted order, so that all are locked: those that
-    -- do not bear what is asked stay as they are but for `deferred`, and so do those of which all
-    -- keys were used before. The join is written so that no plan but a look-up by key fits it.
     RETURN QUERY
     WITH step AS MATERIALIZED (
         SELECT i, account[i] AS account, moves[i] AS move, holds[i] AS hold,

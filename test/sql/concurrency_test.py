@@ -161,6 +161,36 @@ def expired_once(tests, one, two, watch):
                 left == [["0", "0", "6"]], str((blocked, got, left)))
 
 
+def ended_at_once(tests, one, two, watch):
+    """A batch of ends of holds that waited for the account: what the other session has ended meanwhile
+    is over, the rest takes effect."""
+    pid = two.run("SELECT pg_backend_pid()")[0][0]
+    one.run(opening(["ends.a", "ends.b"]))
+    one.run(batch([credit("ends-0", "ends.a", 100), credit("ends-1", "ends.b", 100)]))
+    for end, expected in (("COMMIT", "NOHOLD"), ("ROLLBACK", "OK")):
+        made = one.run(batch([decide("hold", "ends-2%s%d" % (end, n), account, 10)
+                              for n, account in enumerate(["ends.a", "ends.a", "ends.b"])]))
+        ids = [int(row[3]) for row in sorted(made, key=lambda r: int(r[0]))]
+        one.run("BEGIN")
+        one.run(batch([{"kind": "capture", "key": "ends-3" + end, "target": ids[0],
+                        "peer": "@fees"}]))
+        two.send(batch([{"kind": "release", "key": "ends-4" + end, "target": ids[0]},
+                        {"kind": "capture", "key": "ends-5" + end, "target": ids[1],
+                         "peer": "@fees", "amount": 4},
+                        credit("ends-6" + end, "ends.a", 1),
+                        {"kind": "release", "key": "ends-7" + end, "target": ids[2]}]))
+        blocked = wait_until_blocked(watch, pid)
+        one.run(end)
+        got = outcomes(two.receive())
+        tests.check("ends of holds that waited for one which ended in " + end,
+                    blocked and got == [(expected, False)] + [("OK", False)] * 3,
+                    str((blocked, got)))
+    left = watch.run("SELECT balance, held, version FROM ballast.account"
+                     " WHERE account_id ~ '^ends' ORDER BY account_id")
+    tests.check("holds that two sessions were ending have ended once",
+                left == [["84", "0", "12"], ["100", "0", "6"]], str(left))
+
+
 def locked_in_front(tests, one, two, watch):
     """An account that is locked, with all of the holds that have waited longest, is in nobody's way."""
     one.run(opening(["front.a", "front.b", "front.c", "front.d"]))
@@ -188,12 +218,13 @@ def locked_in_front(tests, one, two, watch):
     tests.check("and ends it when they are free", left == [["0"]], str(left))
 
 
-def mixed_batch(rng, names, session, turn):
+def mixed_batch(rng, names, session, turn, holds):
     rows = []
     for n in range(rng.randint(2, 12)):
         key = "mix-%d-%d-%d" % (session, turn, n)
         kind = rng.choice(["credit", "debit", "debit", "transfer", "open", "again", "mtransfer",
-                           "hold", "suspend", "resume", "charge", "canspend", "expire"])
+                           "hold", "suspend", "resume", "charge", "canspend", "expire",
+                           "capture", "release"])
         account, peer = rng.sample(names, 2)
         if kind == "open":
             rows.append({"kind": "open", "account": account + ".%d" % (turn % 7),
@@ -203,6 +234,9 @@ def mixed_batch(rng, names, session, turn):
         elif kind in ("hold", "suspend", "resume", "charge"):
             rows.append(decide(kind, key, account, 1 if kind in ("hold", "charge") else None,
                                1 if kind == "hold" else None))
+        elif kind in ("capture", "release"):
+            rows.append({"kind": kind, "key": key, "target": rng.choice(holds[-12:] or [1]),
+                         "peer": "@fees" if kind == "capture" else None})
         elif kind in ("transfer", "mtransfer"):
             rows.append({"kind": kind, "key": key, "account": account, "peer": peer,
                          "amount": rng.randint(1, 60)})
@@ -220,28 +254,33 @@ def other_key(key):
 
 
 def crossing(tests, sessions, rng, turns, simple):
-    """Both sessions send at once, in opposite orders; a deadlock is an error from the server."""
+    """Both sessions send at once, in opposite orders; a deadlock is an error from the server. simple:
+    the only kinds, None for all; each hold is asked for by both."""
     names = ["mix.%d" % n for n in range(8)]
     sessions[0].run(opening(names))
-    trouble = None
+    trouble, holds = None, []
     for turn in range(turns):
-        rows = mixed_batch(rng, names, 0, turn)
+        rows = mixed_batch(rng, names, 0, turn, holds)
         if simple:
-            rows = [r for r in rows if r["kind"] in ("credit", "debit")]
-            rows.append(credit("mix-simple-%d" % turn, names[0]))
-            rows = list({r["key"]: dict(r, key=r["key"] + "-s") for r in rows}.values())
+            rows = [r for r in rows if r["kind"] in simple]
+            rows.append(credit("mix-simple-%d" % turn, names[0], 30))
+            suffix = "-%d" % len(simple)
+            rows = list({r["key"]: dict(r, key=r["key"] + suffix) for r in rows}.values())
         other = [dict(r, key=other_key(r.get("key"))) for r in reversed(rows)]
         sessions[0].send(batch(rows))
         sessions[1].send(batch(other))
         for session in sessions:
             try:
-                session.receive()
+                kinds = {op: row["kind"] for op, row in enumerate(rows if session == sessions[0]
+                                                                  else other)}
+                holds += [int(r[3]) for r in session.receive()
+                          if r[3] and kinds[int(r[0])] == "hold"]
             except SqlError as error:
                 trouble = str(error)[:300]
         if trouble:
             break
-    tests.check("opposite orders do not deadlock (%s)" % ("credits and debits" if simple
-                                                          else "everything"), not trouble, trouble)
+    tests.check("opposite orders do not deadlock (%s)" % " ".join(simple or ["everything"]),
+                not trouble, trouble)
 
 
 def system_balance(connection, account):
@@ -330,9 +369,11 @@ def main():
     one_charge(tests, one, two, watch)
     fuses_of_the_fleet(tests, one, two, watch)
     expired_once(tests, one, two, watch)
+    ended_at_once(tests, one, two, watch)
     locked_in_front(tests, one, two, watch)
-    crossing(tests, (one, two), rng, 250, False)
-    crossing(tests, (one, two), rng, 250, True)
+    crossing(tests, (one, two), rng, 250, None)
+    crossing(tests, (one, two), rng, 150, ["credit", "debit"])
+    crossing(tests, (one, two), rng, 250, ["credit", "debit", "hold", "capture", "release"])
     rolled_up(tests, one, two, watch)
     heard(tests, one, two)
     print("# seed", seed)

@@ -83,6 +83,68 @@ END
 $$;
 \echo ok malformed holds
 
+-- What comes by the thousand is not posted one by one, whatever is mixed; what is refused in between is,
+-- with all that is about the same account.
+CREATE FUNCTION pg_temp.in_order() RETURNS bigint LANGUAGE sql AS $$
+    SELECT coalesce(sum(pg_stat_get_xact_function_calls(p.oid)), 0)::bigint
+      FROM pg_proc AS p WHERE p.proname = 'post_in_order'
+$$;
+CREATE FUNCTION pg_temp.mixed(prefix text, holds bigint[], spent bigint)
+RETURNS TABLE (outcome text, held bigint, version bigint) LANGUAGE sql AS $$
+    SELECT r.outcome, r.held, r.version
+      FROM ballast.post_batch(
+               ARRAY['credit', 'hold', 'capture', 'release', 'debit', 'hold'],
+               ARRAY(SELECT prefix || n FROM generate_series(1, 6) AS n),
+               ARRAY['h.mix1', 'h.mix1', NULL, NULL, 'h.mix2', 'h.mix3'],
+               ARRAY['@world', NULL, '@shop', NULL, '@shop', NULL], array_fill(NULL::text, ARRAY[6]),
+               ARRAY[7, 5, 3, NULL, spent, 1], ARRAY[NULL, NULL, holds[1], holds[2], NULL, 60],
+               array_fill(NULL::text, ARRAY[6]), ARRAY[1, 2, 3, 4, 5, 6]) AS r
+     WHERE r.part = 0 ORDER BY r.op
+$$;
+SET track_functions = 'pl';
+DO $$
+BEGIN
+    FOR n IN 1 .. 3 LOOP
+        PERFORM pg_temp.open('h.mix' || n),
+                pg_temp.one('credit', 'hx-1' || n, 'h.mix' || n, '@world', 100);
+    END LOOP;
+    FOR n IN 1 .. 4 LOOP
+        PERFORM pg_temp.one('hold', 'hx-2' || n, 'h.mix' || (n + 1) / 2, amount => 10);
+    END LOOP;
+END
+$$;
+DO $$
+DECLARE
+    holds CONSTANT bigint[] := ARRAY(SELECT h.hold FROM ballast.hold AS h
+                                      WHERE h.account_id ~ '^h.mix' ORDER BY h.hold);
+    before CONSTANT bigint := pg_temp.in_order();
+    r text;
+BEGIN
+    r := (SELECT string_agg(format('%s %s %s', x.outcome, x.held, x.version), ', ')
+            FROM pg_temp.mixed('hx-3', ARRAY[holds[1], holds[3]], 20) AS x);
+    ASSERT r = 'OK 20 5, OK 25 6, OK 15 7, OK 10 5, OK 10 6, OK 1 3', r;
+    ASSERT pg_temp.in_order() = before, 'posted in order';
+    -- Refused: of an account that is there in front of what is refused, as well as behind it.
+    r := (SELECT string_agg(format('%s %s %s', x.outcome, x.held, x.version), ', ')
+            FROM pg_temp.mixed('hx-4', ARRAY[holds[2], holds[4]], 1000) AS x);
+    ASSERT r = 'OK 15 8, OK 20 9, OK 10 10, OK 0 7, INSUFFICIENT 0 7, OK 2 4', r;
+    ASSERT pg_temp.in_order() = before + 1, 'what is refused is not posted in order';
+    -- Over, and over twice in one batch.
+    r := (SELECT string_agg(format('%s %s', x.outcome, x.version), ', ')
+            FROM pg_temp.mixed('hx-5', ARRAY[holds[2], holds[2]], 1) AS x);
+    ASSERT r = 'OK 11, OK 12, NOHOLD 12, NOHOLD 12, OK 8, OK 5', r;
+    r := (SELECT string_agg(format('%s %s', x.outcome, x.version), ', ')
+            FROM pg_temp.mixed('hx-6', ARRAY[holds[4], 1000000000000], 1) AS x);
+    ASSERT r = 'OK 13, OK 14, NOHOLD 8, NOHOLD , OK 9, OK 6', r;
+    -- The same again: as it was then.
+    r := (SELECT string_agg(format('%s %s %s', x.outcome, x.held, x.version), ', ')
+            FROM pg_temp.mixed('hx-3', ARRAY[holds[1], holds[3]], 20) AS x);
+    ASSERT r = 'OK 20 5, OK 25 6, OK 15 7, OK 10 5, OK 10 6, OK 1 3', r;
+END
+$$;
+RESET track_functions;
+\echo ok holds, their ends, credits and debits in one batch
+
 -- Makes the time of an account's holds pass: the tests are the only ones who may.
 CREATE FUNCTION pg_temp.age(account text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
