@@ -24,9 +24,8 @@ SET LOCAL ROLE ballast_owner;
 
 -- One row of a batch's result.
 --   part 0  exactly one an operation: outcome ('OK' or an error code), the id of the transfer,
---           hold or charge that it made (of a release: the hold), and the account's state after the
---           operation (of a refused one: its present state); detail says why it was refused, and
---           when a hold expires
+--           hold or charge that it made, and the account's state after the operation (of a refused
+--           one: its present state); detail says why it was refused, and when a hold expires
 --   part 1  the other side of a transfer
 --   part 2  present states of further accounts of this operation, which its reply must not show
 --           but the cache must hear of

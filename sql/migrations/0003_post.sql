@@ -222,7 +222,8 @@ BEGIN
                               THEN a.balance + r.amount ELSE a.balance END,
                version = CASE WHEN ballast.bears(a, r.lowest IS NOT NULL, r.lowest, r.highest)
                               THEN a.version + r.versions ELSE a.version END,
-               changed_at = CASE WHEN r.versions > 0 AND ballast.bears(a, r.lowest IS NOT NULL, r.lowest, r.highest)
+               changed_at = CASE WHEN r.versions > 0
+                                  AND ballast.bears(a, r.lowest IS NOT NULL, r.lowest, r.highest)
                                  THEN greatest(clock_timestamp(), a.changed_at)
                                  ELSE a.changed_at END,
                deferred = NOT ballast.bears(a, r.lowest IS NOT NULL, r.lowest, r.highest)

@@ -94,8 +94,9 @@ LANGUAGE sql STABLE
 AS $$
     SELECT m.fingerprint, m.transfer, m.made, coalesce(m.account_id, b.account_id),
            coalesce(m.version, b.version),
-           EXISTS (SELECT FROM ballast.account_event AS e
-                    WHERE e.account_id = m.account_id AND e.version = m.version AND e.key = m.key)
+           m.kind = 'release'
+           OR EXISTS (SELECT FROM ballast.account_event AS e
+                       WHERE e.account_id = m.account_id AND e.version = m.version AND e.key = m.key)
       FROM ballast.mutation AS m
       LEFT JOIN LATERAL (SELECT h.account_id, CASE m.kind WHEN 'hold' THEN h.version
                                                            ELSE h.released_version END AS version

@@ -581,7 +581,8 @@ BEGIN
      WHERE o_outcome[o] = 'OK' AND o_id[o] IS NOT NULL
     UNION ALL
     -- What was refused, and operations without money.
-    SELECT o_op[o], 0::smallint, o_outcome[o], CASE WHEN o_outcome[o] = 'OK' THEN o_made[o] END,
+    SELECT o_op[o], 0::smallint, o_outcome[o],
+           CASE WHEN o_outcome[o] = 'OK' AND o_kind[o] <> 'release' THEN o_made[o] END,
            a_id[nullif(o_slot[o], 0)],
            a_asset[nullif(o_slot[o], 0)], o_balance[o], o_held[o], o_floor[o], o_status[o],
            o_version[o], false, coalesce(o_changed[o], false), o_detail[o]
@@ -589,7 +590,8 @@ BEGIN
      WHERE NOT o_duplicate[o] AND (o_outcome[o] <> 'OK' OR o_id[o] IS NULL)
     UNION ALL
     -- Duplicates of operations without money: the state at the version that they left.
-    SELECT o_op[o], 0::smallint, 'OK', o_known_made[g.k], a_id[g.slot], a_asset[g.slot],
+    SELECT o_op[o], 0::smallint, 'OK',
+           CASE WHEN o_kind[o] <> 'release' THEN o_known_made[g.k] END, a_id[g.slot], a_asset[g.slot],
            d.balance, d.held, coalesce(d.floor, a_floor[g.slot]),
            coalesce(d.status, a_status[g.slot]), g.version, true, o_known_changed[g.k],
            (SELECT ballast.moment(h.expires) FROM ballast.hold AS h

@@ -183,8 +183,9 @@ BEGIN
                released_version = CASE WHEN r.move = 0 THEN r.version END
           FROM result AS r
          WHERE h.hold = ANY (ARRAY[p_target[r.i]]) AND r.hold < 0)
-    SELECT p_op[r.i], 0::smallint, 'OK', id[r.i], r.account_id, r.asset, r.balance, r.held,
-           r.floor, r.status, r.version, false, true, ballast.moment(r.expires)
+    SELECT p_op[r.i], 0::smallint, 'OK', CASE WHEN r.move <> 0 OR r.hold > 0 THEN id[r.i] END,
+           r.account_id, r.asset, r.balance, r.held, r.floor, r.status, r.version, false, true,
+           ballast.moment(r.expires)
       FROM result AS r;
     GET DIAGNOSTICS posted = ROW_COUNT;
     IF posted = cardinality(p_op) THEN

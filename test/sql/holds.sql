@@ -49,7 +49,7 @@ BEGIN
     r := pg_temp.expect(pg_temp.one('release', 'h-8', NULL, target => hold), 'OK', 850, 6);
     ASSERT r.held = 0 AND r.changed, r::text;
     r := pg_temp.expect(pg_temp.one('release', 'h-8', NULL, target => hold), 'OK', 850, 6);
-    ASSERT r.duplicate AND r.held = 0, r::text;
+    ASSERT r.duplicate AND r.changed AND r.held = 0 AND r.id IS NULL, r::text;
 
     -- Not empty either where all that it has is held of its credit.
     PERFORM pg_temp.open('h.credit', -10);

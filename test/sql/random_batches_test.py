@@ -230,7 +230,7 @@ class Model:
         if changed and kind in ("suspend", "resume"):
             account.status = "suspended" if kind == "suspend" else "active"
         account.version += changed
-        made = {"hold": new_id, "capture": new_id, "release": target}.get(kind)
+        made = new_id if kind in ("hold", "capture") else None
         return ("OK", made, account.state(name), None, changed, False)
 
     def settle(self, account, name, charge, words, new_id):
@@ -459,7 +459,7 @@ def main():
                 outcome = row[2] + ("/duplicate" if row[11] == "t" else "")
                 outcomes[outcome] = outcomes.get(outcome, 0) + 1
                 kind = operations[int(row[0])][0]["kind"]
-                if row[3] is not None and kind != "release":
+                if row[3] is not None:
                     {"hold": generator.holds, "charge": generator.charges}.get(
                         kind, generator.ids).append(int(row[3]))
         if trouble:
