@@ -2,11 +2,11 @@
 
 SET LOCAL ROLE ballast_owner;
 
--- Whether an account bears a run of postings: each that takes of what is available within its rules, no
--- balance beyond int64. lowest (of what is available, over those; NULL without one) and highest (of
+-- Whether an account bears a run of postings: each that takes of what is available within its rules,
+-- no balance beyond int64. lowest (of what is available, over those; NULL without one) and highest (of
 -- balance, 0 at least) are relative to what was before the run, and within 2^62 of it; active: whether
--- something needs the account to be active. False may also mean "too close to call without overflow":
--- post_in_order then decides.
+-- something needs the account to be active. False may also mean "too close to call without
+-- overflow": post_in_order then decides.
 CREATE FUNCTION ballast.bears(a ballast.account, active boolean, lowest bigint, highest bigint)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -17,7 +17,8 @@ AS $$
                               AND a.balance - a.held >= a.floor - least(lowest, 0))
 $$;
 
--- sum() of what is known to stay within int64: by way of numeric a row of a window costs ten times that.
+-- sum() of what is known to stay within int64: that of bigint goes by way of numeric, for each row of a
+-- window.
 CREATE AGGREGATE ballast.total(bigint) (sfunc = int8pl, stype = bigint, initcond = '0');
 
 -- post_in_order, with what it refuses noted under the number of the commit (NULL: not noted).
@@ -53,8 +54,8 @@ AS $$
                    FROM generate_subscripts(p_key, 1) AS i ORDER BY i)
 $$;
 
--- Where in its arrays a set-based statement has left something: a key that was used before, an account
--- that is not there or that it has deferred.
+-- Where in its arrays a set-based statement has left something: a key that was used before, an
+-- account that is not there or that it has deferred.
 CREATE FUNCTION ballast.left_over(p_account text[], p_new bigint[]) RETURNS integer[]
 LANGUAGE sql STABLE
 AS $$

@@ -1,10 +1,10 @@
--- Batches of what comes by the thousand, set-based: what post_batch() does for credits and debits, where
--- holds and ends of holds are among them.
+-- Set-based, as post_batch() itself does it for credits and debits: batches in which holds and ends of
+-- holds are among them.
 
 SET LOCAL ROLE ballast_owner;
 
--- The same of a run that also holds and ends holds. most: of what is held, as highest is of the balance;
--- seen: the version that the account must still have, NULL for any, 0 for none.
+-- The same of a run that also holds and ends holds. most: of what is held, as highest is of the
+-- balance; seen: the version that the account must still have, NULL for any, 0 for none.
 CREATE FUNCTION ballast.bears(a ballast.account, active boolean, lowest bigint, highest bigint,
                               most bigint, seen bigint) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
