@@ -19,7 +19,11 @@ select x.account, x.version, x.balance, x.held, x.floor, x.status, x.key
           from ballast.account_event) as x
  order by x.account, x.version
 """
-KEYS = "select key, transfer, account_id, version from ballast.mutation"
+KEYS = """
+select m.key, m.transfer, coalesce(m.version, h.released_version)
+  from ballast.mutation as m
+  left join ballast.hold as h on h.hold = m.made and m.kind = 'release'
+"""
 
 
 class Account:
@@ -61,7 +65,7 @@ class Journal:
                 status or last.status, key))
         self.keys = {}
         for row in box.psql(KEYS).splitlines():
-            key, transfer, _, version = row.split("|")
+            key, transfer, version = row.split("|")
             self.keys[key] = (transfer or None, version or None)
         self.moved = {key for key, (transfer, _) in self.keys.items() if transfer}
 
