@@ -71,9 +71,10 @@ AS $$ SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
 
 -- Accounts with holds whose time is up: those of so many holds that wait longest. What is on an
 -- account that somebody has locked is left for later and stands in nobody's way, however much it is:
--- once such accounts are known, the holds are counted without theirs. Holds no lock afterwards: those
--- that show which accounts are free go with the block that is rolled back.
-CREATE FUNCTION ballast.accounts_due(p_holds bigint) RETURNS text[]
+-- once such accounts are known, the holds are counted without theirs. The locks that show which are
+-- free go with the block that is rolled back. What is returned is locked, after p_named, which the
+-- caller is going to lock as well: those wait, in sorted order, and what waits for nobody comes last.
+CREATE FUNCTION ballast.accounts_due(p_holds bigint, p_named text[]) RETURNS text[]
 LANGUAGE plpgsql
 SET enable_seqscan = off
 SET enable_bitmapscan = off
@@ -84,23 +85,32 @@ DECLARE
     v_free text[];
     v_locked text[] := '{}';
 BEGIN
-    FOR look IN 1 .. looks_max LOOP
-        v_due := ARRAY(
-            SELECT DISTINCT h.account_id
-              FROM (SELECT d.account_id FROM ballast.hold AS d
-                     WHERE d.state = 'held' AND d.expires <= clock_timestamp()
-                       AND d.account_id <> ALL (v_locked)
-                     ORDER BY d.expires LIMIT p_holds) AS h);
-        v_free := ARRAY(
-            SELECT a.account_id FROM ballast.account AS a
-             WHERE a.account_id = ANY (v_due)
-               FOR NO KEY UPDATE SKIP LOCKED);
-        EXIT WHEN cardinality(v_free) = cardinality(v_due);
-        v_locked := v_locked || ARRAY(SELECT unnest(v_due) EXCEPT SELECT unnest(v_free));
-    END LOOP;
-    RAISE EXCEPTION 'only to look' USING ERRCODE = 'triggered_action_exception';
-EXCEPTION WHEN triggered_action_exception THEN
-    RETURN v_free;
+    BEGIN
+        FOR look IN 1 .. looks_max LOOP
+            v_due := ARRAY(
+                SELECT DISTINCT h.account_id
+                  FROM (SELECT d.account_id FROM ballast.hold AS d
+                         WHERE d.state = 'held' AND d.expires <= clock_timestamp()
+                           AND d.account_id <> ALL (v_locked)
+                         ORDER BY d.expires LIMIT p_holds) AS h);
+            v_free := ARRAY(
+                SELECT a.account_id FROM ballast.account AS a
+                 WHERE a.account_id = ANY (v_due)
+                   FOR NO KEY UPDATE SKIP LOCKED);
+            EXIT WHEN cardinality(v_free) = cardinality(v_due);
+            v_locked := v_locked || ARRAY(SELECT unnest(v_due) EXCEPT SELECT unnest(v_free));
+        END LOOP;
+        RAISE EXCEPTION 'only to look' USING ERRCODE = 'triggered_action_exception';
+    EXCEPTION WHEN triggered_action_exception THEN
+        NULL;
+    END;
+    PERFORM FROM (SELECT DISTINCT n AS id FROM unnest(p_named) AS n ORDER BY n) AS x,
+         LATERAL (SELECT FROM ballast.account AS a WHERE a.account_id = x.id
+                     FOR NO KEY UPDATE) AS l;
+    RETURN ARRAY(
+        SELECT a.account_id FROM ballast.account AS a
+         WHERE a.account_id = ANY (v_free)
+           FOR NO KEY UPDATE SKIP LOCKED);
 END
 $$;
 

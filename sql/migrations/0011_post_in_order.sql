@@ -143,7 +143,7 @@ BEGIN
         SELECT coalesce(array_agg(account_id), '{}') INTO v_born FROM born;
     END IF;
     IF v_expires > 0 THEN
-        v_due := ballast.accounts_due(v_expires);
+        v_due := ballast.accounts_due(v_expires, l_payer || l_payee);
     END IF;
     a_id := ARRAY(SELECT x.id
                     FROM (SELECT y.id

@@ -161,6 +161,36 @@ def expired_once(tests, one, two, watch):
                 left == [["0", "0", "6"]], str((blocked, got, left)))
 
 
+def locked_behind_the_look(tests, one, two, watch):
+    """An account that somebody locks after a sweep has found it free is passed by as well: the sweep is
+    stopped in between by an account that its batch names."""
+    pid = two.run("SELECT pg_backend_pid()")[0][0]
+    one.run(opening(["behind.a", "behind.b"]))
+    one.run(batch([credit("behind-1", "behind.b", 100)]))
+    one.run(batch([decide("hold", "behind-2", "behind.b", 100, 1)]))
+    one.run("SET session_replication_role = replica; UPDATE ballast.hold SET "
+            "expires = expires - interval '1 hour' WHERE account_id = 'behind.b'; "
+            "RESET session_replication_role")
+    one.run("BEGIN")
+    one.run(batch([credit("behind-3", "behind.a")]))
+    two.send("SET lock_timeout = '9s';"
+             + batch([decide("expire", None, None, 1000), credit("behind-4", "behind.a")]))
+    blocked = wait_until_blocked(watch, pid)
+    watch.run("BEGIN; SELECT FROM ballast.account WHERE account_id = 'behind.b' FOR UPDATE")
+    one.run("COMMIT")
+    try:
+        got = outcomes(two.receive())
+    except SqlError as error:
+        got = str(error)[:200]
+    watch.run("ROLLBACK")
+    two.run("RESET lock_timeout")
+    tests.check("a sweep does not wait for what was locked after it looked",
+                blocked and got == [("OK", False)] * 2, str((blocked, got)))
+    swept = two.run(batch([decide("expire", None, None, 1000)]))
+    tests.check("and posts it when it is free",
+                "behind.b" in [row[4] for row in swept if row[1] == "2"], str(swept))
+
+
 def ended_at_once(tests, one, two, watch):
     """A batch of ends of holds that waited for the account: what the other session has ended meanwhile
     is over, the rest takes effect."""
@@ -371,6 +401,7 @@ def main():
     expired_once(tests, one, two, watch)
     ended_at_once(tests, one, two, watch)
     locked_in_front(tests, one, two, watch)
+    locked_behind_the_look(tests, one, two, watch)
     crossing(tests, (one, two), rng, 250, None)
     crossing(tests, (one, two), rng, 150, ["credit", "debit"])
     crossing(tests, (one, two), rng, 250, ["credit", "debit", "hold", "capture", "release"])
