@@ -464,8 +464,9 @@ static void posted(void *arg, enum store_status status, const struct store_error
     case STORE_LOCAL_ONLY: /* fault row 5: a failover may forget it. Else it is to be published. */
         for (size_t i = 0; i < commit->count; i++) {
             if (!commit->items[i]->answered) {
-                tell_unknown(commit, commit->items[i],
-                             "committed on the primary alone: synchronous replication was cancelled");
+                tell_unknown(
+                    commit, commit->items[i],
+                    "committed on the primary alone: synchronous replication was cancelled");
             }
         }
         put_in_doubt(commit);

@@ -61,9 +61,8 @@ static struct slot *live_slot(struct redis *redis, int account)
 /* MULTI GETEX INFO ... EXEC: reads of keys and of the stamp alike. */
 static bool has_moved(const struct redis *redis, const struct redis_command *command)
 {
-    return !redis->master ||
-           (strcmp(command->replid, redis->identity.replid) != 0 &&
-            !(MUTANT(INPLACE) && command->request == REDIS_READ));
+    return !redis->master || (strcmp(command->replid, redis->identity.replid) != 0 &&
+                              !(MUTANT(INPLACE) && command->request == REDIS_READ));
 }
 
 static void read_keys(struct redis *redis, struct redis_command *command)
