@@ -39,7 +39,8 @@ DECLARE
 BEGIN
     -- Of the holds that are to end: the account and amount, which stay, and the version at which the
     -- account had them open. While it has that version they are: no hold ends without one of its own.
-    -- So they are read before anything is locked, and not again. 0: it is over, or holds too little.
+    -- So they are read before anything is locked, and not again; an account that another session has
+    -- changed by then is posted in order. 0: it is over, or holds too little.
     SELECT count(DISTINCT p_key[i]) = count(*) AND count(DISTINCT h.hold) = count(h.hold)
            AND coalesce(sum(p_amount[i]), 0) + coalesce(sum(h.amount), 0) < 4611686018427387904
            AND bool_and(coalesce(octet_length(p_key[i]) BETWEEN 1 AND 128 AND CASE
