@@ -3,10 +3,11 @@
  *
  * It walks the accounts in pages of a thousand, looks at what the cache holds of each page, keeps
  * what is right already and writes the rest by rules T11 and T9. Nothing older than what a reader
- * may have seen can be written, so it is safe to run at any time, to interrupt and to repeat. It takes a
- * lease like a daemon, and opens an era where no daemon runs. One whole rebuild runs at a time: it
- * holds an advisory lock, and leaves its progress in ballast.rebuild_run. Keys that look like
- * accounts which the store does not have are dropped at the end.
+ * may have seen can be written, so it is safe to run at any time, to interrupt and to repeat. It
+ * takes a lease like a daemon, and opens an era where no daemon runs. One whole rebuild runs at a
+ * time: it holds an advisory lock, and leaves its progress in ballast.rebuild_run. Keys that look
+ * like accounts which the store does not have are dropped at the end; they are looked for where
+ * Redis holds another number of keys than the walk has left there.
  */
 #ifndef BALLAST_OPS_REBUILD_H
 #define BALLAST_OPS_REBUILD_H
