@@ -11,8 +11,8 @@
  * second are due at fixed times, whatever the server does, and latency counts from when a request
  * was due: a stall is not hidden by the requests that it kept from being sent. --requests ends it
  * after so many replies, for counting instructions. `mixed` credits and holds in turns; `capture` and
- * `release` end the holds from --first on, one each, and know nothing of how many there are. `idle` opens the connections, says so with an
- * empty line, and waits. Prints one line of JSON.
+ * `release` end the holds from --first on, one each, and know nothing of how many there are. `idle`
+ * opens the connections, says so with an empty line, and waits. Prints one line of JSON.
  */
 #include <errno.h>
 #include <fcntl.h>
