@@ -285,6 +285,9 @@ class Faults(TwoCase):
     def await_sql(self, question, what):
         harness.wait_for(lambda: self.box.psql(question) != "0", 10 * SLOWNESS, what)
 
+    def await_leases(self, count):
+        self.await_sql(f"select (count(*) = {count})::integer from ballast.lease", f"{count} leases")
+
     @harness.level("quick")
     def test_killed_with_a_commit_on_its_way(self):
         """Nobody is told of it, and nobody but the dead daemon knows that it is to be published. The
@@ -294,6 +297,7 @@ class Faults(TwoCase):
         self.cached_at_both("steady")
         self.addCleanup(wait_trusted, self.box, 8, 1)
         self.addCleanup(self.box.daemons[0].start)
+        self.await_leases(2)  # those of daemons that were killed before have gone
         before = self.second.info("trust")
         dying = resp.Connection(self.box.daemons[0])
         with self.locked("orphan"):
@@ -313,7 +317,7 @@ class Faults(TwoCase):
             return (orphan["balance"], orphan["source"]) == ("5", "cache")
         harness.wait_for(is_published, TAKEN_OVER_SECONDS_MAX * SLOWNESS, "the take-over")
         self.assertLess(time.monotonic() - killed, TAKEN_OVER_SECONDS_MAX * SLOWNESS)
-        self.await_sql("select (count(*) = 1)::integer from ballast.lease", "the lease to go")
+        self.await_leases(1)
         after = self.second.info("trust")
         self.assertEqual(after["era"], before["era"])
         self.assertEqual(after["daemons_taken_over"], before["daemons_taken_over"] + 1)
