@@ -101,6 +101,7 @@ def latency_of_mutations(bench):
 def redis_away(bench):
     """The last rows but for those that bring Redis back themselves: it comes back empty."""
     bench.box.redis.stop()
+    harness.wait_for(lambda: bench.load("get", 1, 1, requests=1), 10, "a read from the store")
     harness.wait_for(lambda: bench.box.client().info("trust")["trust"] == "drained", 10,
                      "the end of the era")
     bench.row("get-redis-stopped", "GET with Redis stopped, 50 x 16 in flight, against prepared "
