@@ -46,7 +46,7 @@ struct trust_status {
     int64_t since_us;                 /* when the phase began */
     int64_t valid_until_us;           /* of the lease; 0 without */
     uint64_t opened, closed, adopted; /* eras, by this daemon */
-    uint64_t expelled;                /* daemons that it has taken over */
+    uint64_t taken_over;              /* dead daemons, by this one */
     size_t leases;                    /* live ones, own included */
     int64_t renewed_us;               /* when the renewal that the store took last was sent; or 0 */
     bool fenced;                      /* the own lease was taken over or has gone */

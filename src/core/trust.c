@@ -321,7 +321,7 @@ static void expelled(void *arg, enum store_status status, const struct store_err
     if (status == STORE_OK && take_over_stepped(&t->take_over, step, clock_boot_us())) {
         t->renew_at_us = clock_boot_us(); /* leases change with renewals only: it is listed yet */
         if (!step->another) {
-            t->status.expelled++;
+            t->status.taken_over++;
             log_warn("lease-expelled", "daemon=%s era=%llu state=%s",
                      LOG_VALUE(t->take_over.row.daemon), (unsigned long long)t->row.id,
                      t->row.state == ERA_OPEN ? "open" : "drained");

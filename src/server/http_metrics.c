@@ -39,7 +39,7 @@ static void show_trust(const struct trust_status *trust, struct buffer *out)
     gauge(out, "leases", "Leases of daemons on the store, this one's included.",
           (double)trust->leases);
     counter(out, "take_overs_total", "Dead daemons whose commits and leases this one took over.",
-            trust->expelled);
+            trust->taken_over);
     family(out, "eras_total", "counter", "What this daemon did to eras.");
     buffer_printf(out, "ballast_eras_total{event=\"opened\"} %" PRIu64 "\n", trust->opened);
     buffer_printf(out, "ballast_eras_total{event=\"closed\"} %" PRIu64 "\n", trust->closed);

@@ -192,7 +192,7 @@ static void show_trust(const struct info *info)
     line_count(info, "eras_closed", trust.closed);
     line_count(info, "eras_adopted", trust.adopted);
     line_count(info, "leases", trust.leases);
-    line_count(info, "daemons_taken_over", trust.expelled);
+    line_count(info, "daemons_taken_over", trust.taken_over);
 
     struct warmer_status warmer;
     server_warmer_status(info->server, &warmer);
