@@ -1,6 +1,5 @@
 """What tests of one daemon and its Redis have in common."""
 
-import shutil
 import time
 
 import harness
@@ -51,23 +50,9 @@ class CacheCase(harness.Case):
         return int(self.client.info("trust")["era"])
 
     def second_redis(self):
-        """Another Redis of the sandbox, removed at the end of the test; its directory and a
-        client."""
-        directory = self.box.dir / f"redis-{self._testMethodName}"
-        directory.mkdir()
-        conf = directory / "redis.conf"
-        port = free_port()
-        conf.write_text(f"bind 127.0.0.1\nport {port}\ndir {directory}\n"
-                        f"logfile {directory}/redis.log\nsave \"\"\n")
-        server = harness.RedisServer(self.box)
-        server.port, server.dir, server.log = port, directory, directory / "redis.log"
-        server.start()
-
-        def remove():
-            server.kill()
-            server.process.wait()
-            shutil.rmtree(directory)
-        self.addCleanup(remove)
+        """Another Redis of the sandbox, removed at the end of the test, and a client of it."""
+        server = harness.RedisServer.beside(self.box, f"redis-{self._testMethodName}", free_port())
+        self.addCleanup(server.remove)
         return server, server.client()
 
     def make_replica(self, replica, of):

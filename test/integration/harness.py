@@ -193,6 +193,23 @@ class RedisServer(Server):
         self.dir = Path(box.env["REDIS_DIR"])
         self.log = self.dir / "redis.log"
 
+    @classmethod
+    def beside(cls, box, name, port):
+        """Another Redis of the sandbox, started, in a directory of that name; see remove()."""
+        server = cls(box)
+        server.port, server.dir = port, box.dir / name
+        server.log = server.dir / "redis.log"
+        server.dir.mkdir()
+        (server.dir / "redis.conf").write_text(
+            f"bind 127.0.0.1\nport {port}\ndir {server.dir}\nlogfile {server.log}\nsave \"\"\n")
+        server.start()
+        return server
+
+    def remove(self):
+        self.kill()
+        self.process.wait()
+        shutil.rmtree(self.dir)
+
     def start(self):
         self.spawn(["redis-server", str(self.dir / "redis.conf")], self.log)
         wait_for(lambda: self.client().ping(), START_SECONDS_MAX, "Redis")
@@ -345,6 +362,11 @@ class Sandbox:
     def table_locked(self, table, mode="exclusive"):
         """A block in which nobody writes the table (`access exclusive`: nor reads it)."""
         return self.transaction(f"lock table {table} in {mode} mode")
+
+    def locked(self, account):
+        """A block in which somebody in SQL holds the account's row."""
+        return self.transaction(f"select from ballast.account where account_id = '{account}' "
+                                "for update")
 
     @contextlib.contextmanager
     def transaction(self, sql, end="rollback"):

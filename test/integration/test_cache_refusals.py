@@ -2,7 +2,6 @@
 answers, nobody retries in a storm, and trust comes back by itself (fault rows 11, 26, 28 and 31)."""
 
 import contextlib
-import shutil
 import time
 import unittest
 
@@ -164,20 +163,8 @@ class Refusals(harness.BooksCase):
         return (load.operations - before) / (time.monotonic() - started)
 
     def start_replica(self, number):
-        directory = self.box.dir / f"replica-{number}"
-        directory.mkdir()
-        server = harness.RedisServer(self.box)
-        server.port, server.dir, server.log = free_port(), directory, directory / "redis.log"
-        (directory / "redis.conf").write_text(
-            f"bind 127.0.0.1\nport {server.port}\ndir {directory}\nsave \"\"\n"
-            f"logfile {directory}/redis.log\n")
-        server.start()
-
-        def remove():
-            server.kill()
-            server.process.wait()
-            shutil.rmtree(directory)
-        self.addCleanup(remove)
+        server = harness.RedisServer.beside(self.box, f"replica-{number}", free_port())
+        self.addCleanup(server.remove)
         return server, server.client()
 
 

@@ -150,18 +150,8 @@ class Life(harness.Case):
         """Mutations of the account stay in flight until the block ends."""
         client = self.daemon.client()
         client.execute_command("OPEN", name, "USD/2")
-        words = ["psql", "-XqtA", "-h", "127.0.0.1", "-p", self.box.env["PGPORT"],
-                 "-U", self.box.env["PGUSER"], "-d", self.box.env["PGDATABASE"]]
-        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                              text=True) as psql:
-            psql.stdin.write("begin; select 1 from ballast.account "
-                             f"where account_id = '{name}' for update;\n")
-            psql.stdin.flush()
-            self.assertEqual(psql.stdout.readline().strip(), "1")
-            try:
-                yield
-            finally:
-                psql.stdin.close()
+        with self.box.locked(name):
+            yield
 
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.daemon.port), timeout=15)

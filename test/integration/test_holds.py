@@ -210,8 +210,7 @@ class Holds(resp.MutationCase):
         self.open("behind", 1)
         self.three.ask_all(("HOLD", "locked", 1, "KEY", f"locked-{n}", "TTL", 2)
                            for n in range(count))
-        with self.box.transaction("select from ballast.account where account_id = 'locked' "
-                                  "for update"):
+        with self.box.locked("locked"):
             self.hold("behind", 1, "behind-1", "TTL", 2)
             harness.wait_for(lambda: self.three.ask("BALANCE", "behind")["held"] == "0",
                              20 * checker.SLOWNESS, "the end of the other's hold")

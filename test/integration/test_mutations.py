@@ -468,8 +468,7 @@ class Mutations(resp.MutationCase):
         self.open("free-row", 1)
         self.three.ask("GET", "held-row")
         commits = checker.Change(self.box.daemon)
-        with self.box.transaction("select 1 from ballast.account where account_id = 'held-row' "
-                                  "for update"):
+        with self.box.locked("held-row"):
             self.connection.send("CREDIT", "held-row", 1, "KEY", "held-row-1")
             self.three.send("CREDIT", "free-row", 1, "KEY", "free-row-1")
             self.assertEqual(self.connect().ask("GET", "held-row"), "1")

@@ -3,7 +3,6 @@
 
 import contextlib
 import signal
-import subprocess
 import threading
 import time
 import unittest
@@ -30,22 +29,6 @@ class StoreCase(harness.BooksCase):
         """Rows and different keys."""
         return self.box.psql("select count(*), count(distinct key) from ballast.transfer "
                              f"where to_account = '{account}'")
-
-    @contextlib.contextmanager
-    def locked(self, account):
-        """Somebody in psql holds the account's row."""
-        words = ["psql", "-XqtA", "-h", "127.0.0.1", "-p", self.box.env["PGPORT"],
-                 "-U", self.box.env["PGUSER"], "-d", self.box.env["PGDATABASE"]]
-        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                              text=True) as psql:
-            psql.stdin.write("begin; select 1 from ballast.account "
-                             f"where account_id = '{account}' for update;\n")
-            psql.stdin.flush()
-            self.assertEqual(psql.stdout.readline().strip(), "1")
-            try:
-                yield
-            finally:
-                psql.stdin.close()
 
 
 class Streams:
@@ -265,7 +248,7 @@ class Locked(StoreCase):
         waiter = threading.Thread(target=credit_locked)
         self.addCleanup(waiter.join, 20 * SLOWNESS)
         slowest = 0.0
-        with self.locked("locked"):
+        with self.box.locked("locked"):
             waiter.start()
             harness.wait_for(lambda: metrics_of(self.box.daemon)["requests_in_flight"] > 0,
                              what="the mutation of the locked account")
@@ -285,7 +268,7 @@ class Locked(StoreCase):
         for account in ("first", "second"):
             self.client.execute_command("OPEN", account, "USD/2")
         with resp.Connection(self.box.daemon) as connection:
-            with self.locked("first"):
+            with self.box.locked("first"):
                 connection.send("CREDIT", "first", 5, "KEY", "order-1")
                 connection.send("TRANSFER", "first", "second", 3, "KEY", "order-2")
                 connection.send("GET", "second")
@@ -297,7 +280,7 @@ class Locked(StoreCase):
 
     def test_a_lock_that_outlasts_the_deadline(self):
         self.client.execute_command("OPEN", "for-ever", "USD/2")
-        with self.locked("for-ever"):
+        with self.box.locked("for-ever"):
             started = time.monotonic()
             with self.assertRaisesRegex(redis.ResponseError, "^(UNAVAILABLE|UNKNOWN) "):
                 self.client.execute_command("CREDIT", "for-ever", 1, "KEY", "ever-1")

@@ -1,9 +1,7 @@
-"""What no daemon has committed: postings made in SQL and commits of daemons that died. Readers see
-them soon, at every daemon, whether NOTIFY comes or not (fault rows 15 and 32); and who shows them
-before that has published them (rule T7)."""
+"""What no daemon has committed: postings made in SQL. Readers see them soon, at every daemon, whether
+NOTIFY comes or not (fault row 15); and who shows them before that has published them (rule T7)."""
 
 import contextlib
-import signal
 import statistics
 import time
 import unittest
@@ -146,31 +144,6 @@ class Tail(TwoCase):
             wait_trusted(self.box, 8, number)
         with self.same_era():
             self.seen_within("hung", 3)
-
-    @harness.level("quick")
-    def test_the_late_commit_of_a_daemon_that_died(self):
-        """Its backend waits for a lock when it is killed, and commits afterwards: nobody is left to
-        publish that, or to be answered."""
-        self.open("orphan")
-        self.cached_at_both("orphan")
-        daemon = self.box.daemons[0]
-        waiting = self.box.client(1)
-        with self.box.transaction("select from ballast.account where account_id = 'orphan' "
-                                  "for update"):
-            waiting.connection.send_command("CREDIT", "orphan", 9, "KEY", "orphan-1")
-            harness.wait_for(lambda: self.box.psql(
-                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and "
-                "application_name like 'ballastd worker%'") == "1", what="a waiting commit")
-            daemon.stop(signal.SIGKILL)
-            self.assertEqual(self.second.get("orphan"), "0")
-        harness.wait_for(lambda: self.box.psql(
-            "select balance from ballast.account where account_id = 'orphan'") == "9",
-            what="the late commit")
-        started = time.monotonic()
-        harness.wait_for(lambda: self.second.get("orphan") == "9", 4 * SLOWNESS,
-                         "the commit of the dead daemon")
-        print(f"the commit of a dead daemon: seen after {time.monotonic() - started:.2f} s",
-              flush=True)
 
 
 class Unpublished(TwoCase):

@@ -6,7 +6,6 @@ import contextlib
 import random
 import re
 import signal
-import subprocess
 import threading
 import time
 import unittest
@@ -269,61 +268,6 @@ class Faults(TwoCase):
             told = load.ledger.floor(account)
             self.assertGreaterEqual(int(self.box.client(1).get(account)) + 1, told)
 
-    @contextlib.contextmanager
-    def locked(self, account):
-        with subprocess.Popen(self.box.psql_words(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                              text=True) as psql:
-            psql.stdin.write("begin; select 1 from ballast.account "
-                             f"where account_id = '{account}' for update;\n")
-            psql.stdin.flush()
-            self.assertEqual(psql.stdout.readline().strip(), "1")
-            try:
-                yield
-            finally:
-                psql.stdin.close()
-
-    def await_sql(self, question, what):
-        harness.wait_for(lambda: self.box.psql(question) != "0", 10 * SLOWNESS, what)
-
-    def await_leases(self, count):
-        self.await_sql(f"select (count(*) = {count})::integer from ballast.lease", f"{count} leases")
-
-    @harness.level("quick")
-    def test_killed_with_a_commit_on_its_way(self):
-        """Nobody is told of it, and nobody but the dead daemon knows that it is to be published. The
-        other one takes over: the era stays, and so do the reads from the cache."""
-        self.open("orphan", "steady")
-        self.cached_at_both("orphan")
-        self.cached_at_both("steady")
-        self.addCleanup(wait_trusted, self.box, 8, 1)
-        self.addCleanup(self.box.daemons[0].start)
-        self.await_leases(2)  # those of daemons that were killed before have gone
-        before = self.second.info("trust")
-        dying = resp.Connection(self.box.daemons[0])
-        with self.locked("orphan"):
-            dying.send("CREDIT", "orphan", 5, "KEY", "orphan")
-            self.await_sql("select count(*) from pg_stat_activity where wait_event_type = 'Lock' "
-                           "and query like '%post_batch%'", "a posting that waits for the lock")
-            self.box.daemons[0].kill()
-        killed = time.monotonic()
-        dying.close()
-        self.await_sql("select count(*) from ballast.transfer where key = 'orphan'", "the commit")
-
-        sources = []
-
-        def is_published():
-            sources.append(harness.record(self.second.execute_command("BALANCE", "steady"))["source"])
-            orphan = harness.record(self.second.execute_command("BALANCE", "orphan"))
-            return (orphan["balance"], orphan["source"]) == ("5", "cache")
-        harness.wait_for(is_published, TAKEN_OVER_SECONDS_MAX * SLOWNESS, "the take-over")
-        self.assertLess(time.monotonic() - killed, TAKEN_OVER_SECONDS_MAX * SLOWNESS)
-        self.await_leases(1)
-        after = self.second.info("trust")
-        self.assertEqual(after["era"], before["era"])
-        self.assertEqual(after["daemons_taken_over"], before["daemons_taken_over"] + 1)
-        # One that is late with its own renewal for a moment asks the store.
-        self.assertGreaterEqual(sources.count("cache"), 0.9 * len(sources), sources)
-
     def test_paused_past_its_lease(self):
         """It goes on where it stood: what it then reads, publishes and fills is of a past era."""
         self.open("sleeper")
@@ -503,25 +447,16 @@ class Faults(TwoCase):
         self.assertEqual([self.first.get("between"), self.box.client(2).get("between")], ["1"] * 2)
 
     def test_each_on_its_own_redis(self):
-        other = self.box.dir / "redis-split"
-        other.mkdir()
-        conf = other / "redis.conf"
-        port = free_port()
-        conf.write_text(f"bind 127.0.0.1\nport {port}\ndir {other}\n"
-                        f"logfile {other}/redis.log\nsave \"\"\n")
-        server = harness.RedisServer(self.box)
-        server.port, server.dir, server.log = port, other, other / "redis.log"
-        server.start()
+        server = harness.RedisServer.beside(self.box, "redis-split", free_port())
         daemon = self.box.daemons[0]
         before = daemon.conf.read_text()
-        self.cut_off(daemon, f"127.0.0.1:{port}")
+        self.cut_off(daemon, f"127.0.0.1:{server.port}")
         try:
             self.check_right("split")
         finally:
             daemon.conf.write_text(before)
             daemon.restart()
-            server.kill()
-            server.process.wait()
+            server.remove()
         for number in (1, 2):
             wait_trusted(self.box, 8, number)
 
