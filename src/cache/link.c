@@ -445,8 +445,8 @@ void cache_link_put_key(struct cache_link *link, const struct account_id *id)
     at += decimal_write_uint64(at, len);
     *at++ = '\r';
     *at++ = '\n';
-    memcpy(at, link->prefix,
-           CACHE_PREFIX_MAX); /* all of both: a copy of known size is a few loads */
+    /* All of the prefix and of the id, whatever their lengths: a copy of known size is a few loads. */
+    memcpy(at, link->prefix, CACHE_PREFIX_MAX);
     at += link->prefix_len;
     memcpy(at, id->bytes, sizeof(id->bytes));
     at += id->len;

@@ -8,9 +8,11 @@
  */
 #include "ops/rebuild_orphans.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "base/decimal.h"
+#include "cache/info.h"
 #include "ops/known.h"
 #include "ops/orphans.h"
 
@@ -21,28 +23,16 @@ struct key_count {
     uint64_t lasting; /* 0: not known */
 };
 
-/* "keys=3,expires=1,avg_ttl=0" */
-static uint64_t number_behind(const char *text, const char *name)
-{
-    const char *at = strstr(text, name);
-    uint64_t value = 0;
-
-    if (at == NULL) {
-        return 0;
-    }
-    at += strlen(name);
-    return decimal_parse_uint64(at, strspn(at, "0123456789"), &value) == DECIMAL_OK ? value : 0;
-}
-
 static void on_keyspace(void *arg, enum cache_status status, const char *text)
 {
-    static const char database[] = "\ndb0:"; /* ours: a link never selects another */
     struct key_count *count = arg;
-    const char *line = status == CACHE_OK ? strstr(text, database) : NULL;
+    char ours[128]; /* of the database that links use; they never select another */
+    uint64_t keys, expires;
 
     count->answered = true;
-    if (line != NULL) {
-        count->lasting = number_behind(line, "keys=") - number_behind(line, "expires=");
+    if (status == CACHE_OK && cache_info_field(text, strlen(text), "db0", ours, sizeof ours) &&
+        sscanf(ours, "keys=%" SCNu64 ",expires=%" SCNu64, &keys, &expires) == 2) {
+        count->lasting = keys - expires;
     }
 }
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/decimal.h"
+#include "cache/info.h"
 #include "gen/sql.h"
 #include "ops/rebuild_record.h"
 #include "ops/rebuild_walk.h"
@@ -23,26 +23,14 @@
 
 /* --- what the walk asks -----------------------------------------------------------------------*/
 
-static uint64_t info_number(const char *text, const char *key)
-{
-    const char *at = strstr(text, key);
-    uint64_t value = 0;
-
-    if (at == NULL) {
-        return 0;
-    }
-    at += strlen(key);
-    return decimal_parse_uint64(at, strspn(at, "0123456789"), &value) == DECIMAL_OK ? value : 0;
-}
-
 static void on_memory(void *arg, enum cache_status status, const char *text)
 {
     struct warming *warming = arg;
 
     warming->asking = false;
     if (status == CACHE_OK) {
-        uint64_t used = info_number(text, "\nused_memory:"),
-                 most = info_number(text, "\nmaxmemory:");
+        int64_t used = cache_info_number(text, strlen(text), "used_memory", 0),
+                most = cache_info_number(text, strlen(text), "maxmemory", 0);
         warming->asked = true;
         warming->full = most != 0 && used / MEMORY_PERCENT_MAX >= most / 100;
     }
