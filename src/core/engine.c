@@ -256,7 +256,4 @@ void engine_status(struct engine *engine, struct engine_status *status)
     };
     commit_status(engine, status, now);
     write_status(engine, status, now);
-    metrics_set(&engine->metrics->cache_trusted, engine_trusts_cache(engine));
-    metrics_set(&engine->metrics->era, (int64_t)engine->era.id);
-    metrics_set(&engine->metrics->read_queue, (int64_t)engine->misses.count);
 }

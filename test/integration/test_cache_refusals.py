@@ -66,7 +66,8 @@ class Refusals(harness.BooksCase):
         harness.wait_for(lambda: sum(load.ledger.done.values()) > done + 10, 10 * SLOWNESS,
                          "acknowledged mutations")
         self.assertGreater(change.of("store_answers_total"), count // 4)
-        self.assertEqual(metrics_of(self.daemon)["cache_trusted"], 0)
+        harness.wait_for(lambda: metrics_of(self.daemon)["cache_trusted"] == 0,
+                         what="the metric, which follows every so often")
 
     def test_password_changed(self):
         """The file is read again: no restart, no reload."""

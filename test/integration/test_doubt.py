@@ -38,7 +38,7 @@ class Doubt(harness.BooksCase):
         whole = self.exchange_bytes()
         cuts = queue.Queue()
         for direction, count in whole.items():
-            for place in (*range(0, count, STEP), count - 1, count):
+            for place in {*range(0, count, STEP), count - 1, count}:
                 cuts.put((direction, place))
         change = Change(self.box.daemon)
         # One thread after the other would wait for its worker's next attempt to connect.

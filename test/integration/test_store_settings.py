@@ -285,6 +285,8 @@ class Refusals(SettingsCase):
         self.end_backends()
         harness.wait_for(lambda: "fsync is off" in self.box.daemon.log.read_text(),
                          10 * SLOWNESS, "the reason in the log")
+        harness.wait_for(lambda: self.client.info("store")["store_writes"] != "up",
+                         10 * SLOWNESS, "the end of the link that posts")
         with self.few_log_lines():
             self.refused_in_time("UNAVAILABLE", "CREDIT", self.account, 1, "KEY",
                                  f"{self.account}-fsync")
