@@ -1,14 +1,15 @@
 -- Posting: the only way in which money moves.
 --
--- ballast.post_batch() takes an array of mutations and gives each its own outcome. Three statements
--- do the work:
+-- ballast.post_batch() takes an array of mutations and gives each its own outcome. Four ways do the
+-- work:
 --
---   that of post_batch itself  takes batches of nothing but credits and debits with different
---                  keys: set-based, no lock pass. The accounts on which something is refused, and
---                  the keys that were used before, it leaves to the last.
+--   post_one       a single credit or debit on which nothing is refused: a statement for many rows
+--                  takes longer to begin than one row to post.
+--   the statement of post_batch itself  takes batches of nothing but credits and debits with
+--                  different keys: set-based, no lock pass. The accounts on which something is
+--                  refused, and the keys that were used before, it leaves to the last.
 --   that of post_with_holds  the same where holds and ends of holds are among them
---                  (0012_post_with_holds.sql). It would do for all; but begun for a single credit, a
---                  statement that may write three tables more costs half as much again.
+--                  (0012_post_with_holds.sql), begun at the price of three tables more.
 --   post_in_order  everything else: reserves the keys, locks and loads the accounts, plays the
 --                  batch in memory one operation after the other, and writes the result at once.
 --                  It stands in 0011_post_in_order.sql, and what it asks in 0010_rules.sql.

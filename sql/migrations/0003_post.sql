@@ -97,6 +97,56 @@ BEGIN
 END
 $$;
 
+-- A single credit or debit, as the statement of post_batch() posts it: begun for one row, that costs
+-- four times as much. NULL: nothing is posted, because the key was used before, or the account is not
+-- there or does not bear it.
+CREATE FUNCTION ballast.post_one(
+    p_kind text, p_key text, p_account text, p_peer text, p_amount bigint, p_target bigint,
+    p_memo text, p_op integer)
+RETURNS ballast.post_result
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    takes CONSTANT boolean := p_kind = 'debit';
+    move CONSTANT bigint := CASE WHEN takes THEN -p_amount ELSE p_amount END;
+    posted bigint;
+    a ballast.account;
+BEGIN
+    INSERT INTO ballast.mutation (key, kind, fingerprint, transfer)
+    VALUES (p_key, p_kind,
+            ballast.fingerprint(ballast.words(p_kind, p_account, p_peer, p_amount, p_target, p_memo)),
+            nextval('ballast.transfer_id'))
+    ON CONFLICT (key) DO NOTHING
+    RETURNING transfer INTO posted;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    UPDATE ballast.account AS x
+       SET balance = x.balance + move, version = x.version + 1,
+           changed_at = greatest(clock_timestamp(), x.changed_at)
+     WHERE x.account_id = p_account
+       AND ballast.bears(x, takes, CASE WHEN takes THEN move END, greatest(move, 0))
+    RETURNING x.* INTO a;
+    IF NOT FOUND THEN
+        DELETE FROM ballast.mutation AS m WHERE m.key = p_key;
+        RETURN NULL;
+    END IF;
+    IF takes THEN
+        INSERT INTO ballast.transfer (transfer, kind, key, asset, amount, from_account, from_version,
+                                      from_balance, from_held, to_account, memo, at)
+        VALUES (posted, p_kind, p_key, a.asset, p_amount, a.account_id, a.version, a.balance, a.held,
+                p_peer, p_memo, a.changed_at);
+    ELSE
+        INSERT INTO ballast.transfer (transfer, kind, key, asset, amount, from_account, to_account,
+                                      to_version, to_balance, to_held, memo, at)
+        VALUES (posted, p_kind, p_key, a.asset, p_amount, p_peer, a.account_id, a.version, a.balance,
+                a.held, p_memo, a.changed_at);
+    END IF;
+    RETURN (p_op, 0::smallint, 'OK', posted, a.account_id, a.asset, a.balance, a.held, a.floor,
+            a.status, a.version, false, true, NULL::text)::ballast.post_result;
+END
+$$;
+
 -- Posts a batch. Parallel arrays, one row an operation, or a leg of an mtransfer; op numbers the
 -- operations, ascending, equal for the legs of one mtransfer. What each kind uses:
 --   open       account, asset, amount = floor (NULL: 0); no key
@@ -136,6 +186,8 @@ SET enable_bitmapscan = off
 AS $$
 DECLARE
     lease CONSTANT text := nullif(current_setting('ballast.lease', true), '');
+    begun pg_lsn;
+    single ballast.post_result;
     at_once boolean;
     id bigint[];
     moves bigint[];
@@ -160,7 +212,7 @@ BEGIN
     -- The transaction's id before any transfer id: see ballast.roll_up(). It comes with a record in
     -- the log, so that the commit of a batch that changes nothing waits for a synchronous standby as
     -- well: the original of a duplicate may be on the primary alone (fault row 5).
-    PERFORM pg_logical_emit_message(true, 'ballast', '');
+    begun := pg_logical_emit_message(true, 'ballast', '');
     IF p_forget IS NOT NULL THEN
         DELETE FROM ballast.refusal WHERE commit_number = p_forget;
     END IF;
@@ -170,16 +222,29 @@ BEGIN
                                                            p_memo, p_op);
         RETURN;
     END IF;
-    -- Ids are drawn here already: a statement costs more than what they are wasted on.
-    SELECT count(DISTINCT p_key[i]) = count(*) AND sum(p_amount[i]) < 4611686018427387904
-           AND bool_and(coalesce(p_kind[i] IN ('credit', 'debit') AND p_amount[i] > 0
-                                 AND octet_length(p_key[i]) BETWEEN 1 AND 128
-                                 AND ballast.is_system(p_peer[i])
-                                 AND NOT ballast.is_system(p_account[i]), false)),
-           array_agg(nextval('ballast.transfer_id')),
-           array_agg(CASE p_kind[i] WHEN 'debit' THEN -p_amount[i] ELSE p_amount[i] END)
-      INTO at_once, id, moves
-      FROM generate_subscripts(p_op, 1) AS i;
+    IF cardinality(p_op) = 1 AND p_kind[1] IN ('credit', 'debit')
+       AND p_amount[1] BETWEEN 1 AND 4611686018427387903
+       AND octet_length(p_key[1]) BETWEEN 1 AND 128
+       AND ballast.is_system(p_peer[1]) AND NOT ballast.is_system(p_account[1]) THEN
+        single := ballast.post_one(p_kind[1], p_key[1], p_account[1], p_peer[1], p_amount[1],
+                                   p_target[1], p_memo[1], p_op[1]);
+        IF single.op IS NOT NULL THEN
+            RETURN NEXT single;
+            RETURN;
+        END IF;
+        at_once := false;
+    ELSE
+        -- Ids are drawn here already: a statement costs more than what they are wasted on.
+        SELECT count(DISTINCT p_key[i]) = count(*) AND sum(p_amount[i]) < 4611686018427387904
+               AND bool_and(coalesce(p_kind[i] IN ('credit', 'debit') AND p_amount[i] > 0
+                                     AND octet_length(p_key[i]) BETWEEN 1 AND 128
+                                     AND ballast.is_system(p_peer[i])
+                                     AND NOT ballast.is_system(p_account[i]), false)),
+               array_agg(nextval('ballast.transfer_id')),
+               array_agg(CASE p_kind[i] WHEN 'debit' THEN -p_amount[i] ELSE p_amount[i] END)
+          INTO at_once, id, moves
+          FROM generate_subscripts(p_op, 1) AS i;
+    END IF;
     IF at_once IS NOT TRUE THEN
         RETURN QUERY SELECT * FROM ballast.post_and_note(p_commit, p_kind, p_key, p_account, p_peer,
                                                          p_asset, p_amount, p_target, p_memo, p_op);

@@ -92,9 +92,11 @@ $$;
 CREATE FUNCTION ballast.timeline_is_accepted() RETURNS boolean
 LANGUAGE plpgsql STABLE
 AS $$
+DECLARE
+    now_on CONSTANT text := ballast.timeline();
 BEGIN
-    RETURN (SELECT e.settled = t AND e.accepted = t
-              FROM ballast.era AS e, ballast.timeline() AS t);
+    PERFORM FROM ballast.era AS e WHERE e.settled = now_on AND e.accepted = now_on;
+    RETURN FOUND;
 END
 $$;
 

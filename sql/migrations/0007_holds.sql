@@ -41,7 +41,9 @@ CREATE INDEX hold_account ON ballast.hold (account_id, expires) WHERE state = 'h
 CREATE INDEX hold_expires ON ballast.hold (expires) WHERE state = 'held';
 
 -- A hold begins as held, ends once, and stays as it ended. The triggers say in their conditions which
--- rows break that: a condition costs a fraction of a call.
+-- rows break that: a condition costs a fraction of a call. Those of updates, here and on accounts, come
+-- after them: before an update of a table that has any, each row is locked first, with a record of that
+-- in the log.
 CREATE FUNCTION ballast.refuse_hold() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% of hold % refused: from % to %', TG_OP, coalesce(NEW.hold, OLD.hold),
@@ -51,7 +53,7 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER transitions BEFORE UPDATE ON ballast.hold
+CREATE TRIGGER transitions AFTER UPDATE ON ballast.hold
     FOR EACH ROW WHEN (OLD.state <> 'held' OR NEW.state = 'held'
         OR (NEW.hold, NEW.amount, NEW.version, NEW.begun_at, NEW.expires, NEW.account_id)
          IS DISTINCT FROM

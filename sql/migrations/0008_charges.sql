@@ -80,7 +80,7 @@ $$;
 
 CREATE TRIGGER begins_active BEFORE INSERT ON ballast.account
     FOR EACH ROW WHEN (NEW.status <> 'active') EXECUTE FUNCTION ballast.check_status();
-CREATE TRIGGER transitions BEFORE UPDATE OF status ON ballast.account
+CREATE TRIGGER transitions AFTER UPDATE OF status ON ballast.account
     FOR EACH ROW WHEN (OLD.status = 'closed' AND NEW.status <> 'closed')
     EXECUTE FUNCTION ballast.check_status();
 

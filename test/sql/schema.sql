@@ -50,6 +50,33 @@ $$;
 
 DO $$
 DECLARE
+    attempt text;
+BEGIN
+    SET LOCAL ROLE ballast_owner;
+    FOREACH attempt IN ARRAY ARRAY[
+        'UPDATE ballast.account SET account_id = ''renamed'' WHERE account_id = ''guarded''',
+        'UPDATE ballast.account SET asset = ''EUR/2'' WHERE account_id = ''guarded''',
+        'UPDATE ballast.account SET status = ''frozen'' WHERE account_id = ''guarded''',
+        'UPDATE ballast.account SET held = -1 WHERE account_id = ''guarded''',
+        'UPDATE ballast.account SET version = 0 WHERE account_id = ''guarded''',
+        'INSERT INTO ballast.account (account_id, asset, balance, version, opened_at, changed_at) '
+            'VALUES (''no/slashes'', ''USD/2'', 0, 1, now(), now())',
+        'INSERT INTO ballast.account (account_id, asset, balance, version, opened_at, changed_at) '
+            'VALUES (''fine'', ''USD/19'', 0, 1, now(), now())']
+    LOOP
+        BEGIN
+            EXECUTE attempt;
+            RAISE EXCEPTION 'the owner could run: %', attempt USING ERRCODE = 'P0004';
+        EXCEPTION WHEN check_violation THEN
+            NULL;
+        END;
+    END LOOP;
+END
+$$;
+\echo ok an account is well formed
+
+DO $$
+DECLARE
     found text;
 BEGIN
     SELECT string_agg(p.oid::regprocedure::text, ', ') INTO found
