@@ -1,5 +1,5 @@
 -- Set-based, as post_batch() itself does it for credits and debits: batches in which holds and ends of
--- holds are among them. One statement for both was measured: a single credit took the store half as
+-- holds are among them. One statement for both was measured: for few credits and debits it took half as
 -- long again.
 
 SET LOCAL ROLE ballast_owner;
