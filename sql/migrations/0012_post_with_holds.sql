@@ -87,19 +87,8 @@ BEGIN
 
     -- As in post_batch(): the keys first; then every account is updated in sorted order, those that
     -- do not bear what is asked only in `deferred`.
-    WITH new AS (
-        INSERT INTO ballast.mutation (key, kind, fingerprint, transfer, made)
-        SELECT p_key[i], p_kind[i],
-               ballast.fingerprint(ballast.words(p_kind[i], p_account[i], p_peer[i], p_amount[i],
-                                                 p_target[i], p_memo[i])),
-               CASE WHEN p_kind[i] IN ('credit', 'debit', 'capture') THEN id[i] END,
-               CASE WHEN p_kind[i] IN ('hold', 'release') THEN id[i] END
-          FROM generate_subscripts(p_op, 1) AS i
-         ORDER BY p_key[i]
-        ON CONFLICT (key) DO NOTHING
-        RETURNING key)
-    SELECT array_agg(key) INTO new_keys FROM new;
-    IF cardinality(new_keys) IS DISTINCT FROM cardinality(p_op) THEN
+    new_keys := ballast.take_keys(p_kind, p_key, p_account, p_peer, p_amount, p_target, p_memo, id);
+    IF new_keys IS NOT NULL THEN
         moves := ballast.of_new_keys(p_key, new_keys, moves);
         holds := ballast.of_new_keys(p_key, new_keys, holds);
     END IF;
