@@ -217,6 +217,7 @@ void cache_transport_send(struct cache_link *link, const char *bytes, size_t len
 /* Writes what waits; reads once what is there. Both may find the connection broken. */
 void cache_transport_write(struct cache_link *link);
 void cache_transport_read(struct cache_link *link);
+bool cache_transport_is_readable(const struct cache_link *link); /* bytes are there */
 
 /* --- link.c, for the transport ----------------------------------------------------------------*/
 

@@ -234,9 +234,13 @@ static void check_deadlines(struct cache_link *link)
 {
     int64_t now_us = clock_boot_us();
 
-    /* Where the loop itself was late, the replies are there and wait to be read. */
-    if (earliest_deadline(link) <= now_us && link->state != LINK_CONNECTING) {
-        cache_transport_read(link);
+    /* Where the loop itself was late, the replies are there and wait to be read. One read takes a
+     * part of a large one. */
+    if (link->state != LINK_CONNECTING && earliest_deadline(link) <= now_us) {
+        do {
+            cache_transport_read(link);
+        } while (link->redis != NULL && link->state != LINK_CLOSING &&
+                 earliest_deadline(link) <= now_us && cache_transport_is_readable(link));
     }
     if (link->redis == NULL || link->state == LINK_CLOSING) {
         return;

@@ -14,6 +14,7 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/ioctl.h>
 
 #include <event2/event.h>
 
@@ -126,6 +127,13 @@ void cache_transport_read(struct cache_link *link)
     if (link->redis != NULL) {
         drop_oversized(link);
     }
+}
+
+bool cache_transport_is_readable(const struct cache_link *link)
+{
+    int unread = 0;
+
+    return ioctl(link->redis->c.fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
 void cache_transport_write(struct cache_link *link)

@@ -235,6 +235,47 @@ START_TEST(does_not_wait_for_a_stopped_server)
 }
 END_TEST
 
+/* The loop was busy with other things: what came in time waits, and is more than one read takes. */
+START_TEST(reads_all_that_is_there_before_it_gives_up)
+{
+    enum { COUNT = 1100, TIMEOUT_MS = 100 };
+    static struct account_id ids[COUNT];
+    static struct cache_lookup lookups[COUNT];
+    struct cache_lookup *places[COUNT];
+    struct cache_options options;
+    struct answer answer = {0};
+    int64_t late_us;
+
+    server_start();
+    options = options_for(server_address);
+    options.timeout_ms = TIMEOUT_MS;
+    link_open_with(&options);
+    WAIT_FOR(cache_link_is_up(link_under_test));
+    for (int i = 0; i < COUNT; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "a%d", i);
+        put(name, ERA, (uint64_t)i + 1);
+        ids[i] = id_of(name);
+        lookups[i].id = &ids[i];
+        places[i] = &lookups[i];
+    }
+    kill(server_pid, SIGSTOP);
+    late_us = clock_boot_us() + 2 * TIMEOUT_MS * 1000;
+    cache_read(link_under_test, places, COUNT, on_stamped, &answer);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    kill(server_pid, SIGCONT);
+    while (clock_boot_us() < late_us) {
+        order("PING"); /* the second one is answered behind the batch */
+    }
+    await(&answer);
+    ck_assert_int_eq(answer.status, CACHE_OK);
+    ck_assert_int_eq(lookups[COUNT - 1].value.kind, CACHE_STATE);
+    ck_assert_int_eq(downs, 0);
+    finish();
+}
+END_TEST
+
 /* A script of somebody else's that does not end: an error, and the link stays. */
 START_TEST(fails_while_redis_is_busy)
 {
@@ -452,7 +493,8 @@ END_TEST
 UNIT_MAIN("link", comes_up_and_names_the_server, connects_through_a_socket,
           refuses_an_address_that_is_none, loses_what_is_submitted_while_down, authenticates,
           lives_with_a_narrow_acl, notices_a_short_time_as_a_replica, notices_a_replica,
-          survives_a_killed_server, does_not_wait_for_a_stopped_server, fails_while_redis_is_busy,
+          survives_a_killed_server, does_not_wait_for_a_stopped_server,
+          reads_all_that_is_there_before_it_gives_up, fails_while_redis_is_busy,
           does_not_believe_a_server_that_babbles, fails_where_redis_refuses_writes,
           removes_a_value_that_is_too_long_to_read, may_be_freed_in_a_callback,
           frees_with_requests_in_flight)
