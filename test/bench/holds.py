@@ -8,25 +8,9 @@ FUNDS = 10 ** 9
 
 
 def fund(bench):
-    """So that no hold is refused. Announced, as every posting of SQL must be."""
-    bench.box.psql(f"""
-        WITH chunk AS MATERIALIZED (
-            SELECT c, ARRAY(SELECT 'b' || to_char(n, 'FM0000000')
-                              FROM generate_series(c, least(c + 999, {bench.accounts - 1})) AS n)
-                       AS names
-              FROM generate_series(0, {bench.accounts - 1}, 1000) AS c)
-        SELECT count(*) FROM chunk AS c, LATERAL (
-            SELECT count(*) FROM ballast.post_batch(
-                array_fill('credit'::text, ARRAY[cardinality(c.names)]),
-                ARRAY(SELECT 'fund-' || n FROM unnest(c.names) AS n), c.names,
-                array_fill('@world'::text, ARRAY[cardinality(c.names)]),
-                array_fill(NULL::text, ARRAY[cardinality(c.names)]),
-                array_fill({FUNDS}::bigint, ARRAY[cardinality(c.names)]),
-                array_fill(NULL::bigint, ARRAY[cardinality(c.names)]),
-                array_fill(NULL::text, ARRAY[cardinality(c.names)]),
-                ARRAY(SELECT n FROM generate_subscripts(c.names, 1) AS n))
-             UNION ALL
-            SELECT NULL FROM ballast.announce(c.names)) AS r""")
+    """So that no hold is refused."""
+    bench.in_halves(0, lambda first, last: (
+        f"CALL bench_credit({first}, {last}, {last - first + 1}, 'fund-{first}', {FUNDS})"))
 
 
 def made(bench, hot):

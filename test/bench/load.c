@@ -3,9 +3,9 @@
  * comparison pay the same client. One thread, epoll, C connections with up to D requests in flight
  * each.
  *
- *   load --port P --mode get|mget|canspend|credit|hold|mixed|capture|release|idle --connections C
- *        --pipeline D --accounts N --seconds S [--requests N] [--prefix STR] [--hot] [--rate R]
- *        [--seed N] [--first ID]
+ *   load --port P --mode get|mget|canspend|history|credit|hold|mixed|capture|release|idle
+ *        --connections C --pipeline D --accounts N --seconds S [--requests N] [--prefix STR]
+ *        [--hot] [--rate R] [--seed N] [--first ID]
  *
  * Without --rate every connection keeps its pipeline full (closed loop). With it, R requests a
  * second are due at fixed times, whatever the server does, and latency counts from when a request
@@ -41,6 +41,7 @@ enum mode {
     MODE_GET,
     MODE_MGET,
     MODE_CANSPEND,
+    MODE_HISTORY,
     MODE_CREDIT,
     MODE_HOLD,
     MODE_CAPTURE,
@@ -195,6 +196,11 @@ static void put_request(struct connection *c)
         at = put_account(at);
         at = PUT_CONSTANT(at, "$1\r\n1\r\n");
         break;
+    case MODE_HISTORY:
+        at = PUT_CONSTANT(at, "*4\r\n$7\r\nHISTORY\r\n");
+        at = put_account(at);
+        at = PUT_CONSTANT(at, "$5\r\nCOUNT\r\n$2\r\n10\r\n");
+        break;
     case MODE_CREDIT:
         at = put_change(at, "*5\r\n$6\r\nCREDIT\r\n");
         break;
@@ -265,6 +271,7 @@ static void reply_over(struct connection *c, int64_t now)
 static void element(struct connection *c, const char *line, int64_t now)
 {
     if (line[0] == '*' || line[0] == '%') {
+        c->elements -= c->elements > 0; /* it was one of an outer one's */
         c->elements += atoi(line + 1) * (line[0] == '%' ? 2 : 1);
         if (c->elements > 0) {
             return;
@@ -352,9 +359,10 @@ static struct connection *open_connection(int epoll)
 static enum mode find_mode(const char *name)
 {
     static const char *const names[] = {
-        [MODE_GET] = "get",         [MODE_MGET] = "mget",   [MODE_CANSPEND] = "canspend",
-        [MODE_CREDIT] = "credit",   [MODE_HOLD] = "hold",   [MODE_CAPTURE] = "capture",
-        [MODE_RELEASE] = "release", [MODE_MIXED] = "mixed", [MODE_IDLE] = "idle"};
+        [MODE_GET] = "get",         [MODE_MGET] = "mget",       [MODE_CANSPEND] = "canspend",
+        [MODE_HISTORY] = "history", [MODE_CREDIT] = "credit",   [MODE_HOLD] = "hold",
+        [MODE_CAPTURE] = "capture", [MODE_RELEASE] = "release", [MODE_MIXED] = "mixed",
+        [MODE_IDLE] = "idle"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(name, names[i]) == 0) {
