@@ -132,6 +132,25 @@ def check_long_history(tests, store, connection):
     tests.check("read_balance_at does not walk the history", took < 0.5, "%.3f s" % took)
 
 
+def check_no_scans(tests, store, connection):
+    """Not even where a scan looks cheap to the planner, as that of an empty table does."""
+    connection.run("SET seq_page_cost = 0; SET cpu_tuple_cost = 0; SET cpu_operator_cost = 0; "
+                   "DISCARD PLANS")
+    for name, arguments in (("read_accounts", ["ARRAY['b.a', 'q.a']"]),
+                            ("read_history", ["'b.a'", "NULL", "10"])):
+        scans = """SELECT relname, seq_scan FROM pg_stat_xact_user_tables
+                    WHERE relname IN ('account', 'transfer', 'account_event') ORDER BY relname"""
+        connection.run("BEGIN")
+        before = connection.run(scans)
+        store(name, *arguments)
+        after = connection.run(scans)
+        connection.run("COMMIT")
+        tests.check(name + " scans no table", len(before) == 3 and before == after,
+                    str((before, after)))
+    connection.run("RESET seq_page_cost; RESET cpu_tuple_cost; RESET cpu_operator_cost; "
+                   "DISCARD PLANS")
+
+
 def check_records(tests, store, connection):
     run = store("reconcile_start", "'test'", "1", "false")[0][0]
     finding = store("reconcile_finding", run, "'q.a'", "'row'", "'1'", "'2'", "false")
@@ -196,6 +215,7 @@ def main():
     check_reads(tests, store, connection)
     check_balance_at(tests, store, connection)
     check_long_history(tests, store, connection)
+    check_no_scans(tests, store, connection)
     check_records(tests, store, connection)
     check_reconcile(tests, store, connection)
     for name, rows in run_invariants(connection):
