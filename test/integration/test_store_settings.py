@@ -134,7 +134,7 @@ class Refusals(SettingsCase):
         is the repeat, which finds the key and has to wait for the standby like any other; so has the
         daemon's own, which publishes it."""
         harness.wait_for(lambda: self.shown() == ("7", "cache"), what="its value in the cache")
-        self.set_system("synchronous_standby_names = 'nobody'")
+        self.lose_the_standby()
         change = Change(self.box.daemon)
         for _ in range(2):
             ending = threading.Timer(0.3, self.cancel_waits)
@@ -157,7 +157,7 @@ class Refusals(SettingsCase):
     def test_a_repeat_in_sql_waits_for_the_standby_too(self):
         sql = f"select outcome, duplicate from ballast.post('sql', '@world', '{self.account}', 1)"
         self.assertEqual(self.box.psql(sql), "OK|f")
-        self.set_system("synchronous_standby_names = 'nobody'")
+        self.lose_the_standby()
         answers = []
         poster = threading.Thread(target=lambda: answers.append(self.box.psql(sql)))
         poster.start()
@@ -170,6 +170,13 @@ class Refusals(SettingsCase):
             self.alter_system("reset synchronous_standby_names")
             poster.join()
         self.assertEqual(answers, ["OK|t"])
+
+    def lose_the_standby(self):
+        """Until PostgreSQL has told all of it: a renewal of the lease waits then, as all commits do."""
+        self.set_system("synchronous_standby_names = 'nobody'")
+        harness.wait_for(lambda: self.box.psql("select count(*) from pg_stat_activity "
+                                               "where wait_event = 'SyncRep'") != "0",
+                         10 * SLOWNESS, "a commit that waits")
 
     def cancel_waits(self):
         self.box.psql("select pg_cancel_backend(pid) from pg_stat_activity "
