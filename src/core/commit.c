@@ -17,8 +17,8 @@
  * next one; an idle engine sends a single mutation at once. The publish of one commit overlaps the
  * next commit. So N clients that wait for their answers come to take turns in two groups, and a
  * commit holds about N / 2. Waiting for all N would be no faster: measured, a commit costs the store
- * half a millisecond and each mutation in it a tenth of that, so that a full commit saves less than
- * what PostgreSQL would idle while the last one is published, answered and asked again. A second
+ * a third of a millisecond and each mutation in it a tenth of that, so that a full commit saves less
+ * than what PostgreSQL would idle while the last one is published, answered and asked again. A second
  * link for every commit would help only where PostgreSQL has a core to spare, would take turns with
  * the first on a hot account, and would have to keep the order of each connection.
  *
