@@ -82,6 +82,16 @@ BEGIN
     END;
     ASSERT ballast.accept_timeline('test'), 'not accepted';
     PERFORM ballast.post('t14', '@world', 'nobody', 1);
+    -- Accepted, but not drained yet.
+    SELECT * INTO STRICT e FROM ballast.era_rewound(e.era_id + 1);
+    ASSERT ballast.accept_timeline('test'), 'not accepted';
+    BEGIN
+        PERFORM ballast.post('t14', '@world', 'nobody', 1);
+        ASSERT false, 'posted before the era was drained';
+    EXCEPTION WHEN read_only_sql_transaction THEN NULL;
+    END;
+    PERFORM ballast.era_drain(e.era_id);
+    PERFORM ballast.post('t14', '@world', 'nobody', 1);
     -- What was drained on another timeline is not drained for a reader (T7 b).
     UPDATE ballast.era SET timeline = '00000099';
     ASSERT (SELECT state FROM ballast.era_seen) = 'closing', 'drained elsewhere';
