@@ -24,6 +24,7 @@ enum job_result reconcile_note(struct reconcile *r,
 /* The store's own books: src/ops/reconcile_store.c. */
 enum job_result reconcile_journal(struct reconcile *r) MUST_CHECK;
 enum job_result reconcile_assets(struct reconcile *r) MUST_CHECK;
+enum job_result reconcile_roll_up(struct reconcile *r) MUST_CHECK;
 
 /* Cached values: src/ops/reconcile_cache.c. */
 enum job_result reconcile_cache(struct reconcile *r) MUST_CHECK;

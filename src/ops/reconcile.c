@@ -82,9 +82,7 @@ static enum job_result forget_denials(struct reconcile *r)
 
 static enum job_result check_all(struct reconcile *r)
 {
-    int64_t ignored;
-
-    enum job_result end = job_query_int(r->job, sql_roll_up, NULL, 0, true, &ignored);
+    enum job_result end = reconcile_roll_up(r);
     if (end == JOB_OK) {
         end = forget_denials(r);
     }
@@ -102,7 +100,7 @@ static enum job_result check_all(struct reconcile *r)
     }
     /* The first call only noted how far the journal goes; by now, this one can sum that. */
     if (end == JOB_OK) {
-        end = job_query_int(r->job, sql_roll_up, NULL, 0, true, &ignored);
+        end = reconcile_roll_up(r);
     }
     return end;
 }

@@ -10,8 +10,9 @@
 #include "gen/sql.h"
 #include "ops/reconcile_parts.h"
 
-#define JOURNAL_PAGE "500"               /* accounts; their journals may be long */
-#define JOURNAL_PAGE_MS (10 * 60 * 1000) /* of one statement: a hot account has millions of rows */
+#define JOURNAL_PAGE "500" /* accounts; their journals may be long */
+/* Of one statement: a hot account has millions of rows, and so has the journal since the last roll-up. */
+#define JOURNAL_STATEMENT_MS (10 * 60 * 1000)
 #define JOURNAL_TEXT_ROOM 256
 
 /* An account that disagrees, as a page showed it. */
@@ -69,8 +70,8 @@ static enum job_result read_page(struct reconcile *r, const char *after, const c
 {
     const char *params[2] = {after, limit};
 
-    return job_query_long(r->job, sql_reconcile_rows, params, 2, JOURNAL_PAGE_MS, true, take_page,
-                          page);
+    return job_query_long(r->job, sql_reconcile_rows, params, 2, JOURNAL_STATEMENT_MS, true,
+                          take_page, page);
 }
 
 /* The greatest text below the id, in bytes, that no account can lie above: keyset pages begin
@@ -164,7 +165,7 @@ enum job_result reconcile_assets(struct reconcile *r)
     enum job_result end = JOB_OK;
 
     for (int look = 0; look < 2; look++) {
-        end = job_query_long(r->job, sql_reconcile_assets, NULL, 0, JOURNAL_PAGE_MS, true,
+        end = job_query_long(r->job, sql_reconcile_assets, NULL, 0, JOURNAL_STATEMENT_MS, true,
                              take_assets, &assets);
         if (end != JOB_OK || assets.count == 0) {
             return end;
@@ -180,4 +181,9 @@ enum job_result reconcile_assets(struct reconcile *r)
         end = reconcile_note(r, &finding);
     }
     return end;
+}
+
+enum job_result reconcile_roll_up(struct reconcile *r)
+{
+    return job_query_long(r->job, sql_roll_up, NULL, 0, JOURNAL_STATEMENT_MS, true, NULL, NULL);
 }

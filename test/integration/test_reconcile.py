@@ -35,6 +35,21 @@ class Reconcile(harness.Case):
                             f"where run = {summary['run']}")
         self.assertEqual(row, f"clean|0|{summary['accounts']}")
 
+    def test_a_journal_that_takes_longer_than_other_statements(self):
+        """Played by a roll-up that sleeps: what a nightly job has to sum may be ten million rows."""
+        self.box.psql("create function public.slow() returns trigger language plpgsql as "
+                      "$$begin perform pg_sleep(1); return null; end$$; "
+                      "create trigger slow before insert on ballast.system_balance "
+                      "execute function public.slow()")
+        self.addCleanup(self.box.psql, "drop trigger slow on ballast.system_balance; "
+                        "drop function public.slow()")
+        self.box.daemon.configure("[store]\nstatement-timeout-ms = 300")
+        self.addCleanup(self.box.daemon.configure, "[store]\nstatement-timeout-ms = 4000")
+        upto = "select upto from ballast.system_roll_up"
+        before = int(self.box.psql(upto))
+        self.assertEqual(self.reconcile()[1]["result"], "clean")
+        self.assertGreater(int(self.box.psql(upto)), before)
+
     def test_old_denials_are_forgotten(self):
         client = self.box.client()
         for amount in (1000, 2000, 3000):
