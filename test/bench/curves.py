@@ -9,7 +9,7 @@ should not grow with it is seen to stay.
 Each has servers of its own, and its sizes grow one upon the other. BENCH_ROWS names the curves,
 BENCH_CURVE_ACCOUNTS="10000 100000" (_CONNECTIONS, _BATCH, _JOURNAL) the sizes; BENCH_SECONDS,
 BENCH_PAIRS (samples a figure, of which the median counts) and BENCH_ACCOUNTS (where they are not
-what grows) are those of the table. The whole takes half an hour, 10 GB on disk and 3 GB of memory;
+what grows) are those of the table. The whole takes twenty minutes, 10 GB on disk and 3 GB of memory;
 what does not fit is left out. Prints Markdown tables; writes run/bench-curves.json (all samples).
 """
 
