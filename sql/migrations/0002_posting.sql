@@ -116,4 +116,100 @@ AS $$
     END
 $$;
 
+-- --- what the set-based statements share -----------------------------------------------------------
+
+-- Whether an account bears a run of postings: each that takes of what is available within its rules,
+-- no balance beyond int64. lowest (of what is available, over those; NULL without one) and highest (of
+-- balance, 0 at least) are relative to what was before the run, and within 2^62 of it; active: whether
+-- something needs the account to be active. False may also mean "too close to call without
+-- overflow": post_in_order then decides.
+CREATE FUNCTION ballast.bears(a ballast.account, active boolean, lowest bigint, highest bigint)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT a.balance <= 9223372036854775807 - highest
+       AND CASE WHEN active THEN a.status = 'active' ELSE a.status <> 'closed' END
+       AND (lowest IS NULL OR a.floor <= 4611686018427387904
+                              AND a.balance - a.held >= a.floor - least(lowest, 0))
+$$;
+
+-- sum() of what is known to stay within int64: that of bigint goes by way of numeric, for each row of a
+-- window.
+CREATE AGGREGATE ballast.total(bigint) (sfunc = int8pl, stype = bigint, initcond = '0');
+
+-- What a set-based statement writes of its keys.
+CREATE FUNCTION ballast.key_rows(
+    p_kind text[], p_key text[], p_account text[], p_peer text[], p_amount bigint[],
+    p_target bigint[], p_memo text[], p_id bigint[])
+RETURNS TABLE (key text, kind text, fingerprint bigint, transfer bigint, made bigint)
+LANGUAGE sql STABLE
+AS $$
+    SELECT p_key[i], p_kind[i],
+           ballast.fingerprint(ballast.words(p_kind[i], p_account[i], p_peer[i], p_amount[i],
+                                             p_target[i], p_memo[i])),
+           CASE WHEN p_kind[i] NOT IN ('hold', 'release') THEN p_id[i] END,
+           CASE WHEN p_kind[i] IN ('hold', 'release') THEN p_id[i] END
+      FROM generate_subscripts(p_key, 1) AS i
+     ORDER BY p_key[i]
+$$;
+
+-- Takes the keys of a set-based statement, all different and sorted: it waits for any other transaction
+-- that holds one of them. Returns those that were new; NULL: all were. Being ready for a conflict costs
+-- an insert as much again, so it is only where the session's last batch met one.
+CREATE FUNCTION ballast.take_keys(
+    p_kind text[], p_key text[], p_account text[], p_peer text[], p_amount bigint[],
+    p_target bigint[], p_memo text[], p_id bigint[])
+RETURNS text[]
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    new_keys text[];
+BEGIN
+    IF current_setting('ballast.conflicts', true) IS DISTINCT FROM 'expected' THEN
+        BEGIN
+            INSERT INTO ballast.mutation (key, kind, fingerprint, transfer, made)
+            SELECT r.* FROM ballast.key_rows(p_kind, p_key, p_account, p_peer, p_amount, p_target,
+                                             p_memo, p_id) AS r;
+            RETURN NULL;
+        EXCEPTION WHEN unique_violation THEN
+            PERFORM set_config('ballast.conflicts', 'expected', false);
+        END;
+    END IF;
+    WITH new AS (
+        INSERT INTO ballast.mutation (key, kind, fingerprint, transfer, made)
+        SELECT r.* FROM ballast.key_rows(p_kind, p_key, p_account, p_peer, p_amount, p_target,
+                                         p_memo, p_id) AS r
+        ON CONFLICT (key) DO NOTHING
+        RETURNING key)
+    SELECT array_agg(key) INTO new_keys FROM new;
+    IF cardinality(new_keys) = cardinality(p_key) THEN
+        PERFORM set_config('ballast.conflicts', '', false);
+        RETURN NULL;
+    END IF;
+    RETURN coalesce(new_keys, '{}');
+END
+$$;
+
+-- Of what a set-based statement moves: NULL where the key was used before.
+CREATE FUNCTION ballast.of_new_keys(p_key text[], p_new_keys text[], p_moves bigint[])
+RETURNS bigint[]
+LANGUAGE sql STABLE
+AS $$
+    SELECT ARRAY(SELECT CASE WHEN p_key[i] IN (SELECT unnest(p_new_keys)) THEN p_moves[i] END
+                   FROM generate_subscripts(p_key, 1) AS i ORDER BY i)
+$$;
+
+-- Where in its arrays a set-based statement has left something: a key that was used before, an
+-- account that is not there or that it has deferred.
+CREATE FUNCTION ballast.left_over(p_account text[], p_new bigint[]) RETURNS integer[]
+LANGUAGE sql STABLE
+AS $$
+    SELECT ARRAY(SELECT i FROM generate_subscripts(p_account, 1) AS i
+                  WHERE p_new[i] IS NULL
+                     OR NOT EXISTS (SELECT FROM ballast.account AS a
+                                     WHERE a.account_id = ANY (ARRAY[p_account[i]])
+                                       AND NOT a.deferred)
+                  ORDER BY i)
+$$;
+
 RESET ROLE;

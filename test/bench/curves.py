@@ -13,6 +13,7 @@ what grows) are those of the table. The whole takes twenty minutes, 10 GB on dis
 what does not fit is left out. Prints Markdown tables; writes run/bench-curves.json (all samples).
 """
 
+import contextlib
 import json
 import math
 import os
@@ -32,6 +33,7 @@ DISK_BYTES_EACH, DISK_BYTES_SPARE = 600, 3 << 30
 MEMORY_BYTES_ACCOUNT, MEMORY_BYTES_SPARE = 200, 1 << 30
 CREDITS_IN_FLIGHT = (16, 64)
 SPARE_CLIENTS = 100
+REBUILD_SECONDS_MAX = 600
 JOURNAL_CREDITS = 20000  # of one sample: few enough that all of them fit between two sizes
 
 
@@ -126,11 +128,14 @@ def timed_rebuild(bench):
     with subprocess.Popen([str(harness.BUILD / "ballast"), "-c", str(bench.box.daemon.conf),
                            "rebuild", "--quiet"], stdin=subprocess.DEVNULL) as process:
         status = Path(f"/proc/{process.pid}/status")
-        while process.poll() is None:
+        while process.returncode is None:
+            if time.monotonic() - start > REBUILD_SECONDS_MAX:
+                process.kill()
             for line in status.read_text(encoding="ascii").splitlines():
                 if line.startswith("VmHWM:"):
                     peak = 1024 * int(line.split()[1])
-            time.sleep(0.01)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.01)
     if process.returncode != 0:
         raise SystemExit(f"bench: rebuild: exit {process.returncode}")
     return {"seconds": time.monotonic() - start, "peak_bytes": peak}
