@@ -5,8 +5,8 @@
  *   connect.c   from an address to "connected"
  *   session.c   what happens between "connected" and "up": settings, hello, preparing, listening
  *   request.c   the one request in flight: sending, deadline, reply, what its end means
- *   post.c refusals.c read.c announced.c era.c query.c   the requests of store.h: parameters in,
- *   rows out
+ *   post.c refusals.c read.c announced.c era.c query.c copy.c   the requests of store.h: parameters
+ *   in, rows out
  *
  * The journey of a request: an adapter builds parameters (link_params), names the statement and
  * the function that will read the rows, and calls request_submit(). On an up link the request
@@ -69,6 +69,7 @@ enum request_kind {
     REQUEST_TEXT,     /* sql with text parameters; text rows */
     REQUEST_HELLO,    /* sql without parameters; binary rows */
     REQUEST_SCRIPT,   /* sql, any number of statements; the last one's rows, as text */
+    REQUEST_COPY,     /* sql, one COPY TO STDOUT; its rows go to line as they come */
     REQUEST_PREPARE   /* statement, with sql */
 };
 
@@ -108,6 +109,7 @@ struct store_request {
         store_rows_fn *rows;
     } done;
     void *arg;
+    store_line_fn *line;                   /* REQUEST_COPY */
     struct store_posting *const *postings; /* STATEMENT_POST_BATCH, STATEMENT_READ_REFUSALS */
     size_t posting_count;
 };
@@ -161,6 +163,7 @@ struct store_link {
     enum request_stage stage;
     struct store_request request;
     PGresult *result;           /* what came of it so far */
+    bool copying;               /* its rows are coming */
     bool replication_cancelled; /* a notice said that the commit is local only */
     int session_timeout_ms;     /* what statement_timeout is in the session now */
     bool fuses_are_old;         /* the session's limits are not those of the options any more */

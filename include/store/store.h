@@ -333,4 +333,17 @@ void store_lease_expel(struct store_link *link, const struct store_lease *lease,
 void store_query(struct store_link *link, const char *sql, const char *const *params, int count,
                  int timeout_ms, store_rows_fn *done, void *arg);
 
+/* One row of a COPY: columns with tabs between them, \\N for NULL, no newline. Not to be used after the
+ * call, which must not call the link. */
+typedef void store_line_fn(void *arg, const char *line, size_t len);
+/* One `COPY ... TO STDOUT` in text: for more rows than a result should hold. COPY takes no parameters:
+ * $1 to $9 in sql stand for numbers, which are put into its text. line sees every row, in order,
+ * before done; where that is not told STORE_OK, it has seen some of them. */
+void store_copy(struct store_link *link, const char *sql, const int32_t *numbers, int count,
+                int timeout_ms, store_line_fn *line, store_done_fn *done, void *arg);
+
+/* Gives the connection up, and with it what is in flight, in the next turn of the loop; the link
+ * connects anew. For a request that is not wanted any more. */
+void store_link_cut(struct store_link *link);
+
 #endif

@@ -438,6 +438,11 @@ void store_link_hurry(struct store_link *link)
     }
 }
 
+void store_link_cut(struct store_link *link)
+{
+    link_fail(link, "given up by its owner");
+}
+
 bool store_link_ready(const struct store_link *link)
 {
     return link->state == LINK_UP && link->stage == REQUEST_NONE && !link->rejecting;

@@ -68,6 +68,7 @@ void request_submit(struct store_link *link, const struct store_request *request
     }
     assert(link->stage == REQUEST_NONE && (request->greeting || !link->rejecting));
     link->request = *request;
+    link->copying = false;
     link->replication_cancelled = false;
     if (request->greeting) {
         request_send(link);
@@ -128,6 +129,7 @@ static bool send_by_kind(struct store_link *link)
     case REQUEST_HELLO:
         return PQsendQueryParams(link->conn, request->sql, 0, NULL, NULL, NULL, NULL, 1);
     case REQUEST_SCRIPT:
+    case REQUEST_COPY:
         return PQsendQuery(link->conn, request->sql);
     case REQUEST_PREPARE:
         return send_prepare(link);
@@ -312,6 +314,24 @@ static bool is_copy(const PGresult *result)
     return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
 }
 
+/* Hands on the rows of a COPY that have arrived; false while more are to come. */
+static bool copy_has_ended(struct store_link *link)
+{
+    char *line;
+    int len;
+
+    while ((len = PQgetCopyData(link->conn, &line, true)) > 0) {
+        link->request.line(link->request.arg, line, (size_t)len - 1); /* a newline ends it */
+        PQfreemem(line);
+    }
+    if (len == -2) {
+        link_fail_broken(link);
+        return false;
+    }
+    link->copying = len == 0;
+    return !link->copying;
+}
+
 void request_advance(struct store_link *link)
 {
     if (link->stage == REQUEST_NONE) {
@@ -321,12 +341,18 @@ void request_advance(struct store_link *link)
     if (PQstatus(link->conn) == CONNECTION_OK) {
         flush(link);
     }
-    while (link->state != LINK_FAILING && !PQisBusy(link->conn)) {
+    while (link->state != LINK_FAILING && (!link->copying || copy_has_ended(link)) &&
+           !PQisBusy(link->conn)) {
         PGresult *result = PQgetResult(link->conn);
 
         if (result == NULL) {
             complete(link);
             return;
+        }
+        if (PQresultStatus(result) == PGRES_COPY_OUT && link->request.kind == REQUEST_COPY) {
+            PQclear(result);
+            link->copying = true;
+            continue;
         }
         if (is_copy(result)) { /* libpq would return it for ever */
             PQclear(result);

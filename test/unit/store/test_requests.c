@@ -385,6 +385,77 @@ START_TEST(any_statement_with_parameters)
 }
 END_TEST
 
+struct lines_seen {
+    int count;
+    size_t bytes;
+    char first[32];
+};
+
+static void on_line(void *arg, const char *line, size_t len)
+{
+    struct lines_seen *lines = arg;
+
+    if (lines->count++ == 0) {
+        snprintf(lines->first, sizeof(lines->first), "%.*s", (int)len, line);
+    }
+    lines->bytes += len;
+}
+
+static struct lines_seen copied;
+
+static void on_copied(void *arg, enum store_status status, const struct store_error *error)
+{
+    (void)arg;
+    saw(&t.seen, status, error);
+}
+
+static struct outcome_seen *copy(const char *sql, const int32_t *numbers, int count)
+{
+    memset(&copied, 0, sizeof(copied));
+    fresh();
+    store_copy(t.link, sql, numbers, count, 0, on_line, on_copied, &copied);
+    return answer();
+}
+
+START_TEST(rows_by_copy)
+{
+    link_up();
+    ck_assert_int_eq(copy("COPY (SELECT n, NULL, 'x' FROM generate_series($1, $2) AS n) TO STDOUT",
+                          (const int32_t[]){-2, 200000}, 2)
+                         ->status,
+                     STORE_OK);
+    ck_assert_int_eq(copied.count, 200003);
+    ck_assert_str_eq(copied.first, "-2\t\\N\tx");
+    ck_assert_int_eq(copy("COPY (SELECT WHERE false) TO STDOUT", NULL, 0)->status, STORE_OK);
+    ck_assert_int_eq(copied.count, 0);
+    ck_assert_int_eq(copy("COPY (SELECT 100 / (50000 - n) FROM generate_series(1, 60000) AS n) "
+                          "TO STDOUT",
+                          NULL, 0)
+                         ->status,
+                     STORE_REFUSED);
+    ck_assert_str_eq(t.seen.error.sqlstate, "22012");
+    ck_assert_int_gt(copied.count, 0);
+    ck_assert_int_eq(copy("SELECT 1", NULL, 0)->status, STORE_OK);
+    ck_assert_int_eq(t.downs, 0);
+}
+END_TEST
+
+START_TEST(a_copy_that_nobody_wants_any_more)
+{
+    link_up();
+    memset(&copied, 0, sizeof(copied));
+    fresh();
+    store_copy(t.link,
+               "COPY (SELECT n, pg_sleep(0.001) FROM generate_series(1, 60000) AS n) TO STDOUT",
+               NULL, 0, 0, on_line, on_copied, &copied);
+    run_until(&copied.count, 1);
+    store_link_cut(t.link);
+    ck_assert_int_eq(answer()->status, STORE_IN_DOUBT);
+    run_until(&t.ups, 2);
+    ck_assert_str_eq(query("SELECT 1", 0)->text, "1");
+}
+END_TEST
+
 static struct outcome_seen *read_refusals(struct store_posting **postings, size_t count,
                                           int64_t commit)
 {
@@ -451,5 +522,6 @@ END_TEST
 STORE_MAIN("requests", a_mixed_batch, duplicates_show_the_original, refusals,
            a_reverse_in_part_and_whole, a_thousand_in_one_batch, large_batches_under_tls,
            accounts_missing_and_there, pages_in_order, history_newest_first, balance_at_a_time,
-           system_accounts_beyond_64_bits, any_statement_with_parameters,
-           refusals_of_a_commit_are_kept_until_forgotten, locked_accounts_are_named)
+           system_accounts_beyond_64_bits, any_statement_with_parameters, rows_by_copy,
+           a_copy_that_nobody_wants_any_more, refusals_of_a_commit_are_kept_until_forgotten,
+           locked_accounts_are_named)
