@@ -66,7 +66,7 @@ struct job {
     uint64_t store_downs; /* how often the store's link was lost: session locks went with it */
     char error[JOB_ERROR_ROOM]; /* why the last call failed: a sentence */
 
-    /* --- job.c's own --- */
+    /* --- own to the files of the job --- */
     struct store_link *control; /* of the trust machine */
     struct trust_view *view;
     struct trust *trust;
@@ -121,10 +121,16 @@ typedef void job_rows_fn(void *arg, const struct store_rows *rows);
  */
 enum job_result job_query(struct job *job, const char *sql, const char *const *params, int count,
                           bool again, job_rows_fn *visit, void *arg) MUST_CHECK;
-/* The same, for a statement that may take longer than the link's own timeout. */
+/* The same, for a statement that may take longer than the link's own timeout; an interruption does not
+ * wait for its end. */
 enum job_result job_query_long(struct job *job, const char *sql, const char *const *params,
                                int count, int timeout_ms, bool again, job_rows_fn *visit,
                                void *arg) MUST_CHECK;
+
+/* One COPY (store_copy()), long as well: line sees its rows. JOB_LATER: it broke off, and a repeat may
+ * do better. */
+enum job_result job_copy(struct job *job, const char *sql, const int32_t *numbers, int count,
+                         int timeout_ms, store_line_fn *line, void *arg) MUST_CHECK;
 
 /* The first column of the first row, as a number; 0 where there is none. */
 enum job_result job_query_int(struct job *job, const char *sql, const char *const *params,

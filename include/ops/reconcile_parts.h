@@ -9,6 +9,8 @@
     (100 * 1000)          /* between two looks at a difference: twice as long as a
                                            publish may take before the era is closed over it */
 #define RECONCILE_LOOKS 3 /* at a difference, before it is reported */
+/* Of one statement: it may read the whole journal, or what came since the last roll-up. */
+#define RECONCILE_STATEMENT_MS (10 * 60 * 1000)
 
 struct reconcile {
     struct job *job;
@@ -21,8 +23,10 @@ struct reconcile {
 enum job_result reconcile_note(struct reconcile *r,
                                const struct reconcile_finding *finding) MUST_CHECK;
 
-/* The store's own books: src/ops/reconcile_store.c. */
+/* Each account and its journal: src/ops/reconcile_journal.c. */
 enum job_result reconcile_journal(struct reconcile *r) MUST_CHECK;
+
+/* The sums: src/ops/reconcile_store.c. */
 enum job_result reconcile_assets(struct reconcile *r) MUST_CHECK;
 enum job_result reconcile_roll_up(struct reconcile *r) MUST_CHECK;
 

@@ -1,4 +1,5 @@
-/* The ground of a job: loop, links, waiting, statements. The lease is in ops/job_lease.c. */
+/* The ground of a job: loop, links, waiting. Its statements are in ops/job_query.c, its lease in
+ * ops/job_lease.c. */
 #include "ops/link_options.h"
 #include "ops/job.h"
 
@@ -12,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/decimal.h"
 #include "ops/job_lease.h"
 #include "store/bare.h"
 
@@ -313,110 +313,6 @@ enum job_result job_open_cache(struct job *job)
         break;
     }
     return job_fail(job, JOB_UNREACHABLE, "Redis cannot be used: %s", cache_link_why(job->cache));
-}
-
-/* --- statements -------------------------------------------------------------------------------*/
-
-struct query {
-    bool answered;
-    enum store_status status;
-    struct store_error error;
-    job_rows_fn *visit;
-    void *arg;
-};
-
-static void on_rows(void *arg, enum store_status status, const struct store_error *error,
-                    const struct store_rows *rows)
-{
-    struct query *query = arg;
-
-    query->answered = true;
-    query->status = status;
-    if (status != STORE_OK) {
-        query->error = *error;
-    } else if (query->visit != NULL) {
-        query->visit(query->arg, rows);
-    }
-}
-
-static bool store_is_ready(void *arg)
-{
-    return store_link_ready(((struct job *)arg)->store);
-}
-
-static bool is_answered(void *arg)
-{
-    return ((struct query *)arg)->answered;
-}
-
-enum job_result job_query(struct job *job, const char *sql, const char *const *params, int count,
-                          bool again, job_rows_fn *visit, void *arg)
-{
-    return job_query_long(job, sql, params, count, 0, again, visit, arg);
-}
-
-enum job_result job_query_long(struct job *job, const char *sql, const char *const *params,
-                               int count, int timeout_ms, bool again, job_rows_fn *visit, void *arg)
-{
-    int64_t deadline_us = clock_boot_us() + job->patience_us;
-    struct query query = {.visit = visit, .arg = arg};
-
-    for (;;) {
-        if (job->store == NULL) {
-            return job_fail(job, JOB_INTERRUPTED, "interrupted");
-        }
-        switch (job_wait(job, store_is_ready, job, deadline_us)) {
-        case JOB_READY:
-            break;
-        case JOB_SIGNAL:
-            return job_fail(job, JOB_INTERRUPTED, "interrupted");
-        case JOB_DEADLINE:
-            return job_fail(job, JOB_UNREACHABLE, "PostgreSQL cannot be reached: %s",
-                            query.error.text[0] != '\0' ? query.error.text
-                                                        : store_link_why(job->store));
-        }
-        query.answered = false;
-        store_query(job->store, sql, params, count, timeout_ms, on_rows, &query);
-        job_finish(job, is_answered, &query);
-        switch (query.status) {
-        case STORE_OK:
-            return JOB_OK;
-        case STORE_IN_DOUBT:
-            if (!again) {
-                return job_fail(job, JOB_UNREACHABLE, "PostgreSQL went away: %s", query.error.text);
-            }
-            break;
-        case STORE_UNSENT:
-        case STORE_TRANSIENT:
-            break;
-        case STORE_READONLY:
-            return job_fail(job, JOB_UNREACHABLE, "PostgreSQL takes no writes: %s",
-                            query.error.text);
-        case STORE_REFUSED:
-        case STORE_LOCAL_ONLY:
-            return job_fail(job, JOB_FAILED, "PostgreSQL: %s", query.error.text);
-        }
-        if (clock_boot_us() >= deadline_us) {
-            return job_fail(job, JOB_UNREACHABLE, "PostgreSQL: %s", query.error.text);
-        }
-        job_pause(job, JOB_TURN_US);
-    }
-}
-
-static void take_int(void *arg, const struct store_rows *rows)
-{
-    const char *text = rows->rows > 0 ? rows->value(rows, 0, 0) : NULL;
-
-    if (text == NULL || decimal_parse_int64(text, strlen(text), arg) != DECIMAL_OK) {
-        *(int64_t *)arg = text != NULL && strcmp(text, "t") == 0;
-    }
-}
-
-enum job_result job_query_int(struct job *job, const char *sql, const char *const *params,
-                              int count, bool again, int64_t *value)
-{
-    *value = 0;
-    return job_query(job, sql, params, count, again, take_int, value);
 }
 
 /* --- reads of accounts, one at a time ---------------------------------------------------------*/

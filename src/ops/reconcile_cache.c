@@ -14,12 +14,14 @@
 #include "base/siphash.h"
 #include "gen/sql.h"
 #include "ops/compare.h"
+#include "ops/known.h"
 #include "ops/orphans.h"
 #include "ops/reconcile_parts.h"
 
 struct pass {
     struct reconcile *r;
     struct chunk *chunk; /* of pages */
+    struct known *known; /* accounts that have a row */
     struct account_id cursor;
     uint64_t era; /* the open one, 0: none, as read last */
     char stamp[CACHE_STAMP_MAX];
@@ -199,6 +201,7 @@ static void on_page(void *arg, enum store_status status, const struct store_erro
     pass->page_count = page->count;
     chunk_clear(pass->chunk);
     for (size_t i = 0; i < page->count; i++) {
+        known_add(pass->known, &page->entries[i].id);
         if (in_sample(pass, &page->entries[i].id)) {
             chunk_add(pass->chunk, &page->entries[i].id, &page->entries[i].state);
         }
@@ -285,6 +288,14 @@ static enum job_result orphan_era(void *ctx, uint64_t *era)
     return end;
 }
 
+/* Rows are never deleted: an account that the pages had is not one. */
+static bool may_be_orphan(void *ctx, const struct account_id *id)
+{
+    const struct pass *pass = ctx;
+
+    return !known_has(pass->known, id) && in_sample(ctx, id);
+}
+
 static enum job_result orphan_found(void *ctx, struct chunk *suspects)
 {
     return confirm(ctx, suspects, "orphan");
@@ -300,10 +311,10 @@ static void orphan_progress(void *ctx, uint64_t keys)
 
 enum job_result reconcile_cache(struct reconcile *r)
 {
-    struct pass pass = {.r = r, .chunk = chunk_create(r->job, NULL)};
+    struct pass pass = {.r = r, .chunk = chunk_create(r->job, NULL), .known = known_create()};
     const struct orphans_options orphans = {
         .era = orphan_era,
-        .wanted = in_sample,
+        .wanted = may_be_orphan,
         .found = orphan_found,
         .progress = orphan_progress,
         .ctx = &pass,
@@ -315,6 +326,7 @@ enum job_result reconcile_cache(struct reconcile *r)
     if (end == JOB_OK) {
         end = orphans_scan(r->job, &orphans);
     }
+    known_free(pass.known);
     r->result->cache_checked = end == JOB_OK;
     return end;
 }

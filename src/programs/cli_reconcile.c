@@ -81,6 +81,7 @@ static void on_progress(void *ctx, const char *stage, uint64_t done, double shar
         view->stage = stage;
         progress_start(&view->progress, view->cli->quiet || view->cli->json, stage,
                        strcmp(stage, "orphans") == 0   ? "keys"
+                       : strcmp(stage, "journal") == 0 ? "rows"
                        : strcmp(stage, "denials") == 0 ? "denials"
                                                        : "accounts",
                        now_us);

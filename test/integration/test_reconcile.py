@@ -1,6 +1,7 @@
 """ballast reconcile: clean books, and each kind of difference."""
 
 import json
+import subprocess
 import threading
 
 import harness
@@ -144,6 +145,48 @@ class Reconcile(harness.Case):
         self.tamper("update ballast.account set version = version - 1 where account_id = 'cyd'")
         self.box.cli("rebuild", "--account", "cyd")
         self.reconcile()
+
+    def test_a_journal_without_a_row(self):
+        self.tamper("create table public.kept as select * from ballast.account "
+                    "where account_id = 'cyd'; delete from ballast.account where account_id = 'cyd'")
+        self.box.cli("rebuild")
+        findings, _ = self.reconcile(expect=2)
+        self.assertEqual([(f["check"], f["account"], f["found"]) for f in findings],
+                         [("journal", "cyd", "no row"), ("asset", None, findings[1]["found"])])
+        self.tamper("insert into ballast.account select * from public.kept")
+        self.box.psql("drop table public.kept")
+        self.box.cli("rebuild")
+        self.reconcile()
+
+    def interrupt(self, where):
+        """SIGTERM while it waits for an answer that is minutes away."""
+        with subprocess.Popen([*harness.launcher(), str(harness.BUILD / "ballast"), "-c",
+                               self.box.env["BALLAST_CONF"], "reconcile", "--json"],
+                              stdout=subprocess.PIPE) as job:
+            self.addCleanup(job.kill)
+            harness.wait_for(lambda: self.box.backends(
+                f"application_name = 'ballast reconcile' and {where}"), 20)
+            job.terminate()
+            job.communicate(timeout=20)
+            self.assertEqual(job.returncode, 1)
+        self.assertEqual(self.box.psql("select result from ballast.reconciliation_run "
+                                       "order by run desc limit 1"), "failed")
+
+    def test_interrupted_in_the_roll_up(self):
+        self.box.daemon.configure("[store]\nlock-timeout-ms = 600000")
+        self.addCleanup(self.box.daemon.configure, "[store]\nlock-timeout-ms = 1000")
+        with self.box.transaction("select from ballast.system_roll_up for update"):
+            self.interrupt("wait_event_type = 'Lock'")
+
+    def test_interrupted_while_it_reads_the_journal(self):
+        self.box.psql("alter table ballast.account_event rename to kept; create view "
+                      "ballast.account_event as select k.* from ballast.kept as k, pg_sleep(600)")
+        try:
+            self.interrupt("wait_event = 'PgSleep'")
+        finally:
+            self.box.psql("select pg_terminate_backend(pid) from pg_stat_activity "
+                          "where wait_event = 'PgSleep'; drop view ballast.account_event; "
+                          "alter table ballast.kept rename to account_event")
 
     def test_without_redis_the_store_is_still_checked(self):
         self.box.redis.stop()
