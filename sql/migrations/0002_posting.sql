@@ -180,7 +180,7 @@ BEGIN
         SELECT r.* FROM ballast.key_rows(p_kind, p_key, p_account, p_peer, p_amount, p_target,
                                          p_memo, p_id) AS r
         ON CONFLICT (key) DO NOTHING
-        RETURNING key)
+        RETURNING key::text)
     SELECT array_agg(key) INTO new_keys FROM new;
     IF cardinality(new_keys) = cardinality(p_key) THEN
         PERFORM set_config('ballast.conflicts', '', false);

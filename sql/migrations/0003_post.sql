@@ -82,7 +82,7 @@ BEGIN
     END IF;
     UPDATE ballast.account AS x
        SET balance = x.balance + move, version = x.version + 1,
-           changed_at = greatest(clock_timestamp(), x.changed_at)
+           changed_at = greatest(clock_timestamp(), x.changed_at), room = NULL
      WHERE x.account_id = p_account
        AND ballast.bears(x, takes, CASE WHEN takes THEN move END, greatest(move, 0))
     RETURNING x.* INTO a;
@@ -240,11 +240,12 @@ BEGIN
                                   AND ballast.bears(a, r.lowest IS NOT NULL, r.lowest, r.highest)
                                  THEN greatest(clock_timestamp(), a.changed_at)
                                  ELSE a.changed_at END,
-               deferred = NOT ballast.bears(a, r.lowest IS NOT NULL, r.lowest, r.highest)
+               deferred = NOT ballast.bears(a, r.lowest IS NOT NULL, r.lowest, r.highest),
+               room = NULL
           FROM run AS r
          WHERE a.account_id = ANY (ARRAY[r.account])
-        RETURNING a.account_id, a.asset, a.balance, a.held, a.floor, a.status, a.version,
-                  a.changed_at, a.deferred, r.amount, r.versions
+        RETURNING a.account_id, a.asset, a.balance, a.held::bigint, a.floor, a.status::text,
+                  a.version::bigint, a.changed_at, a.deferred, r.amount, r.versions
     ), result AS MATERIALIZED (
         SELECT s.i, s.amount, c.account_id, c.asset,
                c.balance + (s.running - c.amount) AS balance, c.held, c.floor, c.status,

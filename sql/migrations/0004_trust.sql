@@ -325,8 +325,8 @@ SET enable_bitmapscan = off
 AS $$
 BEGIN
     RETURN QUERY
-    SELECT e.id, e.state, n.account_id::text, n.asset::text, n.balance, n.held, n.floor,
-           n.status::text, n.version, n.mark
+    SELECT e.id, e.state, n.account_id::text, n.asset::text, n.balance, n.held::bigint,
+           n.floor, n.status::text, n.version::bigint, n.mark
       FROM ballast.era_seen AS e
       LEFT JOIN (SELECT a.account_id, a.asset, a.balance, a.held, a.floor, a.status, a.version,
                         x.mark

@@ -27,8 +27,8 @@ SET enable_bitmapscan = off
 AS $$
 BEGIN
     RETURN QUERY
-    SELECT e.id, e.state, a.account_id::text, a.asset::text, a.balance, a.held, a.floor,
-           a.status::text, a.version
+    SELECT e.id, e.state, a.account_id::text, a.asset::text, a.balance, a.held::bigint, a.floor,
+           a.status::text, a.version::bigint
       FROM ballast.era_seen AS e
       LEFT JOIN ballast.account AS a ON a.account_id = ANY (p_accounts);
 END
@@ -70,8 +70,8 @@ SET enable_bitmapscan = off
 AS $$
 BEGIN
     RETURN QUERY
-    SELECT e.id, e.state, a.account_id, a.asset, a.balance, a.held, a.floor, a.status, a.version,
-           h.transfer, h.leg, h.version, h.amount, h.balance, h.counterparty, h.kind, h.key, h.memo,
+    SELECT e.id, e.state, a.account_id, a.asset, a.balance, a.held::bigint, a.floor,
+           a.status::text, a.version::bigint, h.transfer, h.leg, h.version, h.amount, h.balance, h.counterparty, h.kind, h.key, h.memo,
            to_char(h.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
       FROM ballast.era_seen AS e
       LEFT JOIN ballast.account AS a ON a.account_id = p_account

@@ -16,10 +16,13 @@ SET LOCAL ROLE ballast_owner;
 
 CREATE SEQUENCE ballast.hold_id AS bigint CACHE 1;
 
+CREATE DOMAIN ballast.hold_state AS text COLLATE "C"
+    CHECK (VALUE IN ('held', 'captured', 'released', 'expired'));
+
 -- fillfactor leaves room for the one update that ends a hold.
 CREATE TABLE ballast.hold (
     hold bigint PRIMARY KEY,
-    amount bigint NOT NULL,
+    amount ballast.positive NOT NULL,
     version bigint NOT NULL,
     transfer bigint,
     released_version bigint,
@@ -27,13 +30,13 @@ CREATE TABLE ballast.hold (
     expires timestamptz NOT NULL,
     ended_at timestamptz,
     account_id text COLLATE "C" NOT NULL,
-    state text COLLATE "C" NOT NULL DEFAULT 'held',
-    CONSTRAINT hold_amount CHECK (amount > 0),
-    CONSTRAINT hold_state CHECK (state IN ('held', 'captured', 'released', 'expired')),
-    CONSTRAINT hold_end CHECK ((state = 'held') = (ended_at IS NULL)),
-    CONSTRAINT hold_release CHECK ((state = 'released') = (released_version IS NOT NULL)),
-    CONSTRAINT hold_capture CHECK ((state = 'captured') = (transfer IS NOT NULL)),
-    CONSTRAINT hold_expiry CHECK (state <> 'expired' OR ended_at >= expires)
+    state ballast.hold_state NOT NULL DEFAULT 'held',
+    CONSTRAINT hold_end CHECK (
+        CASE state WHEN 'held' THEN ended_at IS NULL
+                   WHEN 'expired' THEN coalesce(ended_at >= expires, false)
+                   ELSE ended_at IS NOT NULL END
+        AND (state = 'released') = (released_version IS NOT NULL)
+        AND (state = 'captured') = (transfer IS NOT NULL))
 ) WITH (fillfactor = 80);
 
 -- The open ones, by the time that is left to them: of an account, and of all.

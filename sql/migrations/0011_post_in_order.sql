@@ -109,7 +109,7 @@ BEGIN
          WHERE o_key_at[n] = n
          ORDER BY o_key[n]
         ON CONFLICT (key) DO NOTHING
-        RETURNING key)
+        RETURNING key::text)
     SELECT coalesce(array_agg(key), '{}') INTO v_taken FROM taken;
     FOR v_known IN
         SELECT n, x.*
@@ -168,8 +168,9 @@ BEGIN
           INTO a_asset, a_balance, a_held, a_floor, a_status, a_version, a_changed_at, a_tid
           FROM (SELECT g.*
                   FROM generate_subscripts(a_id, 1) AS n
-                  LEFT JOIN LATERAL (SELECT a.asset, a.balance, a.held, a.floor, a.status, a.version,
-                                            a.changed_at, a.ctid AS tid
+                  LEFT JOIN LATERAL (SELECT a.asset, a.balance, a.held::bigint, a.floor,
+                                            a.status::text, a.version::bigint, a.changed_at,
+                                            a.ctid AS tid
                                        FROM ballast.account AS a
                                       WHERE a.account_id = a_id[n]
                                         FOR NO KEY UPDATE) AS g ON true
@@ -457,7 +458,7 @@ BEGIN
     -- Locked rows do not move, so they are found again by their place, without the index.
     UPDATE ballast.account AS a
        SET balance = a_balance[n], held = a_held[n], floor = a_floor[n], status = a_status[n],
-           version = a_version[n], changed_at = a_changed_at[n], deferred = false
+           version = a_version[n], changed_at = a_changed_at[n], deferred = false, room = NULL
       FROM generate_subscripts(a_id, 1) AS n
      WHERE a.ctid = a_tid[n] AND a_version[n] <> a_loaded_version[n];
     GET DIAGNOSTICS v_written = ROW_COUNT;

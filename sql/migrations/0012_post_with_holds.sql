@@ -74,7 +74,8 @@ BEGIN
            array_agg(h.expires)
       INTO at_once, id, account, moves, holds, seen, until
       FROM generate_subscripts(p_op, 1) AS i
-      LEFT JOIN LATERAL (SELECT x.hold, x.account_id, x.amount, x.state, x.expires, a.version AS seen
+      LEFT JOIN LATERAL (SELECT x.hold, x.account_id, x.amount, x.state, x.expires,
+                                a.version::bigint AS seen
                            FROM ballast.hold AS x
                            JOIN ballast.account AS a ON a.account_id = x.account_id
                           WHERE p_kind[i] IN ('capture', 'release') AND x.hold = p_target[i]
@@ -124,11 +125,12 @@ BEGIN
                                   AND ballast.bears(a, r.active, r.lowest, r.highest, r.most, r.seen)
                                  THEN greatest(clock_timestamp(), a.changed_at)
                                  ELSE a.changed_at END,
-               deferred = NOT ballast.bears(a, r.active, r.lowest, r.highest, r.most, r.seen)
+               deferred = NOT ballast.bears(a, r.active, r.lowest, r.highest, r.most, r.seen),
+               room = NULL
           FROM run AS r
          WHERE a.account_id = ANY (ARRAY[r.account])
-        RETURNING a.account_id, a.asset, a.balance, a.held, a.floor, a.status, a.version,
-                  a.changed_at, a.deferred, r.moved AS run_moved, r.held AS run_held, r.versions,
+        RETURNING a.account_id, a.asset, a.balance, a.held::bigint, a.floor, a.status::text,
+                  a.version::bigint, a.changed_at, a.deferred, r.moved AS run_moved, r.held AS run_held, r.versions,
                   clock_timestamp() AS now
     ), result AS MATERIALIZED (
         SELECT s.i, s.move, s.hold, c.account_id, c.asset,

@@ -6,6 +6,7 @@ DO $$
 DECLARE
     r ballast.post_result;
     hold bigint;
+    attempt text;
 BEGIN
     PERFORM pg_temp.open('h.ann'), pg_temp.one('credit', 'h-1', 'h.ann', '@world', 1000);
     r := pg_temp.expect(pg_temp.one('hold', 'h-2', 'h.ann', amount => 600, target => 60), 'OK',
@@ -15,6 +16,21 @@ BEGIN
     ASSERT (SELECT h.expires - h.begun_at BETWEEN '60 s' AND '61 s' AND h.account_id = 'h.ann'
                    AND h.version = 3 AND h.state = 'held' FROM ballast.hold AS h
              WHERE h.hold = r.id), 'the row of the hold';
+    FOREACH attempt IN ARRAY ARRAY['state = ''released'', ended_at = now()',
+                                   'state = ''captured'', ended_at = now()',
+                                   'state = ''captured'', transfer = 1',
+                                   'state = ''expired''',
+                                   'state = ''expired'', ended_at = begun_at',
+                                   'state = ''lost'', ended_at = now()', 'ended_at = now()']
+    LOOP
+        BEGIN
+            SET LOCAL ROLE ballast_owner;
+            EXECUTE 'UPDATE ballast.hold SET ' || attempt || ' WHERE hold = ' || hold;
+            RAISE EXCEPTION 'a hold can be: %', attempt USING ERRCODE = 'P0004';
+        EXCEPTION WHEN check_violation THEN
+            NULL;
+        END;
+    END LOOP;
     PERFORM pg_temp.expect(pg_temp.one('hold', 'h-3', 'h.ann', amount => 401), 'INSUFFICIENT',
                            1000, 3),
             pg_temp.expect(pg_temp.one('debit', 'h-3', 'h.ann', '@world', 401), 'INSUFFICIENT'),
@@ -23,6 +39,10 @@ BEGIN
                         1000, 3);
     ASSERT r.duplicate AND r.id = hold AND r.held = 600 AND r.detail ~ 'Z$', r::text;
     PERFORM pg_temp.expect(pg_temp.one('hold', 'h-2', 'h.ann', amount => 600), 'KEYREUSED');
+
+    -- The very first thing that happens to an account.
+    PERFORM pg_temp.open('h.first', -5);
+    r := pg_temp.expect(pg_temp.one('hold', 'h-first', 'h.first', amount => 5), 'OK', 0, 2);
 
     -- Captured in part: the rest is free again, in the same version.
     r := pg_temp.expect(pg_temp.one('capture', 'h-4', NULL, '@shop', 601, target => hold),
@@ -332,7 +352,7 @@ BEGIN
     END LOOP;
     ASSERT NOT EXISTS (SELECT FROM ballast.hold AS h
                         WHERE h.state = 'held' AND h.expires <= clock_timestamp()), 'holds are due';
-    ASSERT (SELECT array_agg(a.held ORDER BY a.account_id)
+    ASSERT (SELECT array_agg(a.held::bigint ORDER BY a.account_id)
               FROM ballast.account AS a
              WHERE a.account_id IN ('h.close3', 'h.many', 'h.debit', 'h.hold', 'h.over'))
            = ARRAY[0, 0, 1500, 0, 1]::bigint[], 'held at the end';

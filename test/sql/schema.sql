@@ -62,7 +62,16 @@ BEGIN
         'INSERT INTO ballast.account (account_id, asset, balance, version, opened_at, changed_at) '
             'VALUES (''no/slashes'', ''USD/2'', 0, 1, now(), now())',
         'INSERT INTO ballast.account (account_id, asset, balance, version, opened_at, changed_at) '
-            'VALUES (''fine'', ''USD/19'', 0, 1, now(), now())']
+            'VALUES (''fine'', ''USD/19'', 0, 1, now(), now())',
+        'INSERT INTO ballast.mutation (key, kind, fingerprint) VALUES ('''', ''credit'', 0)',
+        'INSERT INTO ballast.mutation (key, kind, fingerprint) '
+            'VALUES (repeat(''k'', 129), ''credit'', 0)',
+        'INSERT INTO ballast.transfer (transfer, amount, to_version, at, kind, key, asset, '
+            'from_account, to_account) '
+            'VALUES (0, 0, 1000, now(), ''credit'', ''none'', ''USD/2'', ''@world'', ''guarded'')',
+        'INSERT INTO ballast.reversal (transfer, amount, leg) VALUES (0, 0, 0)',
+        'INSERT INTO ballast.hold (hold, amount, version, begun_at, expires, account_id) '
+            'VALUES (0, 0, 1, now(), now(), ''guarded'')']
     LOOP
         BEGIN
             EXECUTE attempt;
@@ -73,7 +82,7 @@ BEGIN
     END LOOP;
 END
 $$;
-\echo ok an account is well formed
+\echo ok rows are well formed
 
 DO $$
 DECLARE

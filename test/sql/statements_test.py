@@ -260,6 +260,9 @@ def main():
     check_records(tests, store, connection)
     check_reconcile(tests, store, connection)
     check_books(tests, connection)
+    rows = connection.run("SELECT account_id FROM ballast.account "
+                          "WHERE (room IS NULL) <> (version > 1)")
+    tests.check("an account gives its room up at its first posting", rows == [], str(rows[:5]))
     for name, rows in run_invariants(connection):
         tests.check("invariant " + name, rows == [], str(rows[:5]))
     connection.close()
