@@ -4,7 +4,8 @@
 -- work:
 --
 --   post_one       a single credit or debit on which nothing is refused: a statement for many rows
---                  takes longer to begin than one row to post.
+--                  takes longer to begin than one row to post. post_one_hold does it for a hold
+--                  and for what ends one (0012_post_with_holds.sql).
 --   the statement of post_batch itself  takes batches of nothing but credits and debits with
 --                  different keys: set-based, no lock pass. The accounts on which something is
 --                  refused, and the keys that were used before, it leaves to the last.

@@ -57,8 +57,8 @@ END
 $$;
 
 -- A single credit or debit, as the statement of post_batch() posts it: begun for one row, that costs
--- four times as much. NULL: nothing is posted, because the key was used before, or the account is not
--- there or does not bear it.
+-- four times as much. NULL: nothing is posted, because the words are unsound, the key was used before,
+-- or the account is not there or does not bear it.
 CREATE FUNCTION ballast.post_one(
     p_kind text, p_key text, p_account text, p_peer text, p_amount bigint, p_target bigint,
     p_memo text, p_op integer)
@@ -71,6 +71,10 @@ DECLARE
     posted bigint;
     a ballast.account;
 BEGIN
+    IF (p_amount BETWEEN 1 AND 4611686018427387903 AND octet_length(p_key) BETWEEN 1 AND 128
+        AND ballast.is_system(p_peer)) IS NOT TRUE THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO ballast.mutation (key, kind, fingerprint, transfer)
     VALUES (p_key, p_kind,
             ballast.fingerprint(ballast.words(p_kind, p_account, p_peer, p_amount, p_target, p_memo)),
@@ -174,23 +178,24 @@ BEGIN
     IF p_forget IS NOT NULL THEN
         DELETE FROM ballast.refusal WHERE commit_number = p_forget;
     END IF;
-    IF p_kind && ARRAY['hold', 'capture', 'release'] THEN
-        RETURN QUERY SELECT * FROM ballast.post_with_holds(p_commit, p_kind, p_key, p_account,
-                                                           p_peer, p_asset, p_amount, p_target,
-                                                           p_memo, p_op);
-        RETURN;
-    END IF;
-    IF cardinality(p_op) = 1 AND p_kind[1] IN ('credit', 'debit')
-       AND p_amount[1] BETWEEN 1 AND 4611686018427387903
-       AND octet_length(p_key[1]) BETWEEN 1 AND 128
-       AND ballast.is_system(p_peer[1]) AND NOT ballast.is_system(p_account[1]) THEN
-        single := ballast.post_one(p_kind[1], p_key[1], p_account[1], p_peer[1], p_amount[1],
-                                   p_target[1], p_memo[1], p_op[1]);
+    IF cardinality(p_op) = 1 AND p_kind[1] IN ('credit', 'debit', 'hold', 'capture', 'release') THEN
+        IF p_kind[1] IN ('credit', 'debit') THEN
+            single := ballast.post_one(p_kind[1], p_key[1], p_account[1], p_peer[1], p_amount[1],
+                                       p_target[1], p_memo[1], p_op[1]);
+        ELSE
+            single := ballast.post_one_hold(p_kind[1], p_key[1], p_account[1], p_peer[1],
+                                            p_amount[1], p_target[1], p_memo[1], p_op[1]);
+        END IF;
         IF single.op IS NOT NULL THEN
             RETURN NEXT single;
             RETURN;
         END IF;
         at_once := false;
+    ELSIF p_kind && ARRAY['hold', 'capture', 'release'] THEN
+        RETURN QUERY SELECT * FROM ballast.post_with_holds(p_commit, p_kind, p_key, p_account,
+                                                           p_peer, p_asset, p_amount, p_target,
+                                                           p_memo, p_op);
+        RETURN;
     ELSE
         -- Ids are drawn here already: a statement costs more than what they are wasted on.
         SELECT count(DISTINCT p_key[i]) = count(*) AND sum(p_amount[i]) < 4611686018427387904

@@ -1,6 +1,6 @@
--- Set-based, as post_batch() itself does it for credits and debits: batches in which holds and ends of
--- holds are among them. One statement for both was measured: for few credits and debits it took half as
--- long again.
+-- What post_batch() itself does for credits and debits, for holds and their ends: one by itself, and
+-- set-based, where they are among others. One statement for both was measured: for few credits and
+-- debits it took half as long again.
 
 SET LOCAL ROLE ballast_owner;
 
@@ -12,6 +12,93 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
     SELECT a.version = coalesce(seen, a.version) AND a.held <= 9223372036854775807 - most
        AND ballast.bears(a, active, lowest, highest)
+$$;
+
+-- A single hold, capture or release; as post_one(), and what is said of ends of holds in
+-- post_with_holds() holds here.
+CREATE FUNCTION ballast.post_one_hold(
+    p_kind text, p_key text, p_account text, p_peer text, p_amount bigint, p_target bigint,
+    p_memo text, p_op integer)
+RETURNS ballast.post_result
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    begins CONSTANT boolean := p_kind = 'hold';
+    captures CONSTANT boolean := p_kind = 'capture';
+    account text := p_account;
+    change bigint := p_amount; -- of what is held
+    taken bigint := 0;
+    seen bigint;
+    posted bigint;
+    until timestamptz;
+    a ballast.account;
+BEGIN
+    IF (octet_length(p_key) BETWEEN 1 AND 128
+        AND coalesce(p_amount, CASE WHEN NOT begins THEN 1 END) BETWEEN 1 AND 4611686018427387903
+        AND CASE WHEN begins THEN coalesce(p_target, 1) BETWEEN 1 AND 315360000
+                 WHEN captures THEN ballast.is_system(p_peer) ELSE true END) IS NOT TRUE THEN
+        RETURN NULL;
+    END IF;
+    IF NOT begins THEN
+        SELECT h.account_id, -h.amount, CASE WHEN captures THEN coalesce(p_amount, h.amount) ELSE 0 END,
+               x.version
+          INTO account, change, taken, seen
+          FROM ballast.hold AS h
+          JOIN ballast.account AS x ON x.account_id = h.account_id
+         WHERE h.hold = p_target AND h.state = 'held' AND h.expires > clock_timestamp()
+           AND (NOT captures OR coalesce(p_amount, 0) <= h.amount);
+        IF NOT FOUND THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    INSERT INTO ballast.mutation (key, kind, fingerprint, transfer, made)
+    VALUES (p_key, p_kind,
+            ballast.fingerprint(ballast.words(p_kind, p_account, p_peer, p_amount, p_target, p_memo)),
+            CASE WHEN captures THEN nextval('ballast.transfer_id') END,
+            CASE WHEN begins THEN nextval('ballast.hold_id') WHEN NOT captures THEN p_target END)
+    ON CONFLICT (key) DO NOTHING
+    RETURNING coalesce(transfer, made) INTO posted;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    UPDATE ballast.account AS x
+       SET balance = x.balance - taken, held = x.held + change, version = x.version + 1,
+           changed_at = greatest(clock_timestamp(), x.changed_at), room = NULL
+     WHERE x.account_id = account
+       AND ballast.bears(x, begins OR captures, CASE WHEN begins THEN -change END, 0,
+                         greatest(change, 0), seen)
+    RETURNING x.* INTO a;
+    IF NOT FOUND THEN
+        DELETE FROM ballast.mutation AS m WHERE m.key = p_key;
+        RETURN NULL;
+    END IF;
+    IF captures THEN
+        INSERT INTO ballast.transfer (transfer, kind, key, asset, amount, from_account, from_version,
+                                      from_balance, from_held, to_account, memo, at)
+        VALUES (posted, p_kind, p_key, a.asset, taken, a.account_id, a.version, a.balance, a.held,
+                p_peer, p_memo, a.changed_at);
+    ELSE
+        INSERT INTO ballast.account_event (account_id, version, balance, held, floor, status, kind,
+                                           key, at, detail)
+        VALUES (a.account_id, a.version, a.balance, a.held, a.floor, a.status, p_kind, p_key,
+                a.changed_at, 'hold ' || posted);
+    END IF;
+    IF begins THEN
+        INSERT INTO ballast.hold (hold, account_id, amount, version, begun_at, expires)
+        VALUES (posted, a.account_id, change, a.version, a.changed_at,
+                ballast.hold_end(clock_timestamp(), p_target))
+        RETURNING expires INTO until;
+    ELSE
+        UPDATE ballast.hold AS h
+           SET state = CASE WHEN captures THEN 'captured' ELSE 'released' END,
+               ended_at = a.changed_at, transfer = CASE WHEN captures THEN posted END,
+               released_version = CASE WHEN NOT captures THEN a.version END
+         WHERE h.hold = p_target;
+    END IF;
+    RETURN (p_op, 0::smallint, 'OK', CASE WHEN begins OR captures THEN posted END, a.account_id,
+            a.asset, a.balance, a.held, a.floor, a.status, a.version, false, true,
+            ballast.moment(until))::ballast.post_result;
+END
 $$;
 
 -- Arrays and result as for post_batch(), which calls this where it finds holds or ends of holds; with

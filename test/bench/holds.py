@@ -3,6 +3,7 @@
 import harness
 
 CONNECTIONS, PIPELINE = 16, 64
+THOUSAND = {"connections": 64, "pipeline": 1, "rate": 1000}  # a second: most come by themselves
 ENDED_PER_SECOND = 10000  # holds that are made for a second of ending them
 FUNDS = 10 ** 9
 
@@ -30,8 +31,27 @@ def ending(bench, mode, hot):
     return bench.load(mode, CONNECTIONS, PIPELINE, hot=hot, first=first, requests=count)
 
 
+def ending_a_thousand(bench, mode):
+    first, _ = made(bench, False)
+    return bench.load(mode, first=first, requests=int(1000 * bench.seconds), **THOUSAND)
+
+
+def a_thousand_a_second(bench):
+    def credit():
+        return bench.load("credit", **THOUSAND)
+
+    def hold():
+        return bench.load("hold", **THOUSAND)
+
+    for name, ours in (("hold", hold), ("capture", lambda: ending_a_thousand(bench, "capture")),
+                       ("release", lambda: ending_a_thousand(bench, "release"))):
+        bench.row(f"{name}-1000", f"mean latency of {name.upper()} at 1,000 a second, 64 "
+                  "connections, against our CREDIT", ours, credit, "mean_us", "us")
+
+
 def holds(bench):
     fund(bench)
+    a_thousand_a_second(bench)
     for hot in (False, True):
         where = "one hot account" if hot else f"{bench.accounts} accounts"
         suffix = "-hot" if hot else ""

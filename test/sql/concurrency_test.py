@@ -221,6 +221,28 @@ def ended_at_once(tests, one, two, watch):
                 left == [["84", "0", "12"], ["100", "0", "6"]], str(left))
 
 
+def ended_alone_at_once(tests, one, two, watch):
+    """The same of one end of a hold by itself."""
+    pid = two.run("SELECT pg_backend_pid()")[0][0]
+    one.run(opening(["alone.a"]))
+    one.run(batch([credit("alone-0", "alone.a", 100)]))
+    for end, expected in (("COMMIT", "NOHOLD"), ("ROLLBACK", "OK")):
+        made = one.run(batch([decide("hold", "alone-1" + end, "alone.a", 10)]))
+        one.run("BEGIN")
+        one.run(batch([{"kind": "capture", "key": "alone-2" + end, "target": int(made[0][3]),
+                        "peer": "@fees"}]))
+        two.send(batch([{"kind": "release", "key": "alone-3" + end, "target": int(made[0][3])}]))
+        blocked = wait_until_blocked(watch, pid)
+        one.run(end)
+        got = outcomes(two.receive())
+        tests.check("an end of a hold that waited for one which ended in " + end,
+                    blocked and got == [(expected, False)], str((blocked, got)))
+    left = watch.run("SELECT balance, held, version FROM ballast.account"
+                     " WHERE account_id = 'alone.a'")
+    tests.check("a hold that two sessions were ending has ended once",
+                left == [["90", "0", "6"]], str(left))
+
+
 def locked_in_front(tests, one, two, watch):
     """An account that is locked, with all of the holds that have waited longest, is in nobody's way."""
     one.run(opening(["front.a", "front.b", "front.c", "front.d"]))
@@ -400,6 +422,7 @@ def main():
     fuses_of_the_fleet(tests, one, two, watch)
     expired_once(tests, one, two, watch)
     ended_at_once(tests, one, two, watch)
+    ended_alone_at_once(tests, one, two, watch)
     locked_in_front(tests, one, two, watch)
     locked_behind_the_look(tests, one, two, watch)
     crossing(tests, (one, two), rng, 250, None)

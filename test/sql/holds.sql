@@ -88,17 +88,39 @@ $$;
 \echo ok holds, captures, releases
 
 DO $$
+DECLARE
+    open bigint;
 BEGIN
-    PERFORM pg_temp.expect(pg_temp.one('hold', 'h-bad', 'h.ann', amount => 0), 'ERR'),
-            pg_temp.expect(pg_temp.one('hold', 'h-bad', 'h.ann'), 'ERR'),
+    PERFORM pg_temp.open('h.good'), pg_temp.one('credit', 'h-16', 'h.good', '@world', 1000);
+    open := (pg_temp.one('hold', 'h-17', 'h.good', amount => 100)).id;
+    PERFORM pg_temp.expect(pg_temp.one('hold', 'h-bad', 'h.good', amount => 0), 'ERR'),
+            pg_temp.expect(pg_temp.one('hold', 'h-bad', 'h.good', amount => -1), 'ERR'),
+            pg_temp.expect(pg_temp.one('hold', 'h-bad', 'h.good'), 'ERR'),
             pg_temp.expect(pg_temp.one('hold', 'h-bad', '@world', amount => 1), 'ERR'),
-            pg_temp.expect(pg_temp.one('hold', 'h-bad', 'h.ann', amount => 1, target => 0), 'ERR'),
-            pg_temp.expect(pg_temp.one('hold', NULL, 'h.ann', amount => 1), 'ERR'),
+            pg_temp.expect(pg_temp.one('hold', 'h-bad', 'h.good', amount => 1, target => 0), 'ERR'),
+            pg_temp.expect(pg_temp.one('hold', NULL, 'h.good', amount => 1), 'ERR'),
+            pg_temp.expect(pg_temp.one('hold', repeat('k', 129), 'h.good', amount => 1), 'ERR'),
             pg_temp.expect(pg_temp.one('capture', 'h-bad', NULL, '@world'), 'ERR'),
-            pg_temp.expect(pg_temp.one('capture', 'h-bad', NULL, 'h.ann', target => 1), 'ERR'),
-            pg_temp.expect(pg_temp.one('capture', 'h-bad', NULL, '@world', 0, target => 1), 'ERR'),
+            pg_temp.expect(pg_temp.one('capture', 'h-bad', NULL, 'h.ann', target => open), 'ERR'),
+            pg_temp.expect(pg_temp.one('capture', 'h-bad', NULL, target => open), 'ERR'),
+            pg_temp.expect(pg_temp.one('capture', 'h-bad', NULL, '@world', 0, target => open), 'ERR'),
+            pg_temp.expect(pg_temp.one('release', 'h-bad', NULL, amount => 0, target => open), 'ERR'),
             pg_temp.expect(pg_temp.one('release', 'h-bad', NULL), 'ERR');
     ASSERT NOT EXISTS (SELECT FROM ballast.mutation WHERE key = 'h-bad'), 'ERR is remembered';
+    -- What is promised is not paid from a suspended account, and can be given back.
+    PERFORM pg_temp.one('suspend', 'h-18', 'h.good'),
+            pg_temp.expect(pg_temp.one('capture', 'h-19', NULL, '@world', target => open),
+                           'SUSPENDED'),
+            pg_temp.expect(pg_temp.one('release', 'h-20', NULL, target => open), 'OK', 1000, 5);
+    -- More is free than an int64 can hold.
+    PERFORM pg_temp.open('h.vast', -9223372036854775807),
+            pg_temp.one('credit', 'h-21', 'h.vast', '@world', 9223372036854775807);
+    FOR n IN 2 .. 3 LOOP
+        PERFORM pg_temp.expect(pg_temp.one('hold', 'h-2' || n, 'h.vast', amount => 4611686018427387903),
+                               'OK');
+    END LOOP;
+    PERFORM pg_temp.expect(pg_temp.one('hold', 'h-24', 'h.vast', amount => 4611686018427387903),
+                           'OVERFLOW', 9223372036854775807, 4);
 END
 $$;
 \echo ok malformed holds
