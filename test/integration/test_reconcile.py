@@ -1,8 +1,10 @@
 """ballast reconcile: clean books, and each kind of difference."""
 
+import contextlib
 import json
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import harness
 
@@ -178,15 +180,35 @@ class Reconcile(harness.Case):
         with self.box.transaction("select from ballast.system_roll_up for update"):
             self.interrupt("wait_event_type = 'Lock'")
 
-    def test_interrupted_while_it_reads_the_journal(self):
-        self.box.psql("alter table ballast.account_event rename to kept; create view "
-                      "ballast.account_event as select k.* from ballast.kept as k, pg_sleep(600)")
+    @contextlib.contextmanager
+    def slow_journal(self, seconds):
+        """A block in which it takes so long to read the events of accounts; it yields how to find who
+        does."""
+        self.box.psql(f"create table public.slow as select {seconds} as seconds; "
+                      "alter table ballast.account_event rename to kept; "
+                      "create view ballast.account_event as select k.* from ballast.kept as k, "
+                      "pg_sleep((select seconds from public.slow))")
         try:
-            self.interrupt("wait_event = 'PgSleep'")
+            yield "wait_event = 'PgSleep'"
         finally:
             self.box.psql("select pg_terminate_backend(pid) from pg_stat_activity "
                           "where wait_event = 'PgSleep'; drop view ballast.account_event; "
-                          "alter table ballast.kept rename to account_event")
+                          "alter table ballast.kept rename to account_event; "
+                          "drop table public.slow")
+
+    def test_interrupted_while_it_reads_the_journal(self):
+        with self.slow_journal(600) as reading:
+            self.interrupt(reading)
+
+    def test_reads_again_what_broke_off(self):
+        with self.slow_journal(600) as reading, ThreadPoolExecutor() as pool:
+            job = pool.submit(self.reconcile)
+            harness.wait_for(lambda: self.box.backends(reading), 20)
+            self.box.psql("update public.slow set seconds = 0")
+            self.box.psql("select pg_terminate_backend(pid) from pg_stat_activity "
+                          f"where {reading}")
+            findings, summary = job.result(30)
+        self.assertEqual((findings, summary["result"]), ([], "clean"))
 
     def test_without_redis_the_store_is_still_checked(self):
         self.box.redis.stop()
