@@ -127,6 +127,9 @@ def instructions(bench):
                 redis.log)
     harness.wait_for(lambda: redis.client().ping(), 60, "Redis under valgrind")
     theirs = counted(redis.pid, out["redis"], lambda n: bench.redis_load("get", 50, 1, requests=n))
+    redis.stop()
+    redis.start()
+    daemon.start()
     bench.row("instructions-get", "instructions of a GET, 50 connections, against redis-server's",
               lambda: ours, lambda: theirs, "instructions", "", pairs=1)
     bench.row("allocations-get", "allocations a thousand GETs, against one a GET",

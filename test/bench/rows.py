@@ -66,8 +66,7 @@ def proxy(bench):
                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL) as process:
         try:
-            harness.wait_for(lambda: bench.load("get", 1, 1, port=port, prefix="bal:",
-                                                requests=1), 10, "nutcracker")
+            harness.wait_for(lambda: redis.Redis(port=port).get("bal:b0000000"), 10, "nutcracker")
             for pipeline in (1, 16):
                 bench.row(f"get-nutcracker-{pipeline}",
                           f"GET, 50 connections, pipeline of {pipeline}, against twemproxy",
