@@ -22,7 +22,7 @@ SELECT a.balance, a.version, coalesce(j.balance, 0)::text, j.versions, j.entries
                   FROM ballast.account_event AS v
                  WHERE v.account_id = $1::text) AS x) AS j
   LEFT JOIN ballast.account AS a ON a.account_id = $1::text
- WHERE a.version IS NULL AND j.entries > 0
-    OR a.balance <> coalesce(j.balance, 0) OR j.versions <> a.version OR j.entries <> a.version
-    OR j.last IS DISTINCT FROM a.version OR j.first IS DISTINCT FROM 1
-   AND a.version IS NOT NULL
+ WHERE CASE WHEN a.version IS NULL THEN j.entries > 0
+            ELSE a.balance <> coalesce(j.balance, 0) OR j.versions <> a.version
+                 OR j.entries <> a.version OR j.last IS DISTINCT FROM a.version
+                 OR j.first IS DISTINCT FROM 1 END

@@ -333,7 +333,7 @@ void store_lease_expel(struct store_link *link, const struct store_lease *lease,
 void store_query(struct store_link *link, const char *sql, const char *const *params, int count,
                  int timeout_ms, store_rows_fn *done, void *arg);
 
-/* One row of a COPY: columns with tabs between them, \\N for NULL, no newline. Not to be used after the
+/* One row of a COPY: columns with tabs between them, \N for NULL, no newline. Not to be used after the
  * call, which must not call the link. */
 typedef void store_line_fn(void *arg, const char *line, size_t len);
 /* One `COPY ... TO STDOUT` in text: for more rows than a result should hold. COPY takes no parameters:

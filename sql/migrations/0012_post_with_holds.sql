@@ -217,8 +217,8 @@ BEGIN
           FROM run AS r
          WHERE a.account_id = ANY (ARRAY[r.account])
         RETURNING a.account_id, a.asset, a.balance, a.held::bigint, a.floor, a.status::text,
-                  a.version::bigint, a.changed_at, a.deferred, r.moved AS run_moved, r.held AS run_held, r.versions,
-                  clock_timestamp() AS now
+                  a.version::bigint, a.changed_at, a.deferred, r.moved AS run_moved,
+                  r.held AS run_held, r.versions, clock_timestamp() AS now
     ), result AS MATERIALIZED (
         SELECT s.i, s.move, s.hold, c.account_id, c.asset,
                c.balance + (s.moved - c.run_moved) AS balance,

@@ -5,8 +5,8 @@
  * to fetch its movements from all over the journal. Where an account disagrees, or the journal names
  * one that has no row, it is looked at again by itself, in one statement, before it is reported.
  *
- * More accounts than BOOKS_ACCOUNTS are taken in parts, chosen by a hash, each with a reading of its
- * own.
+ * More accounts than BOOKS_ACCOUNTS, by the planner's estimate, are taken in parts, chosen by a hash,
+ * each with a reading of its own.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,32 +196,32 @@ static void on_suspect(void *arg, const char *line, size_t len)
 
 /* --- one part -----------------------------------------------------------------------------------*/
 
+static enum job_result read_table(struct reading *reading, const char *sql, const int32_t part[2],
+                                  store_line_fn *line)
+{
+    return job_copy(reading->r->job, sql, part, 2, RECONCILE_STATEMENT_MS, line, reading);
+}
+
 static enum job_result read_part(struct reading *reading, const int32_t part[2])
 {
-    static const struct {
-        const char *sql;
-        store_line_fn *line;
-    } tables[] = {
-        {sql_books_accounts, on_account}, /* first: see ops/books.h */
-        {sql_books_events, on_event},
-        {sql_books_movements, on_movement},
-        {sql_books_accounts, on_suspect}, /* only if some disagree */
-    };
-    struct job *job = reading->r->job;
-    enum job_result end = JOB_OK;
-
     books_clear(reading->books);
     reading->suspects.count = 0;
     reading->accounts = reading->movements = reading->rows = 0;
-    for (size_t i = 0; end == JOB_OK && i < sizeof tables / sizeof tables[0]; i++) {
-        if (tables[i].line == on_suspect && books_count_wrong(reading->books) == 0) {
-            break;
-        }
-        end =
-            job_copy(job, tables[i].sql, part, 2, RECONCILE_STATEMENT_MS, tables[i].line, reading);
+
+    /* The accounts first: see ops/books.h. */
+    enum job_result end = read_table(reading, sql_books_accounts, part, on_account);
+    if (end == JOB_OK) {
+        end = read_table(reading, sql_books_events, part, on_event);
+    }
+    if (end == JOB_OK) {
+        end = read_table(reading, sql_books_movements, part, on_movement);
+    }
+    if (end == JOB_OK && books_count_wrong(reading->books) > 0) {
+        end = read_table(reading, sql_books_accounts, part, on_suspect);
     }
     if (end == JOB_OK && reading->malformed) {
-        return job_fail(job, JOB_FAILED, "PostgreSQL gives accounts or a journal of another form");
+        return job_fail(reading->r->job, JOB_FAILED,
+                        "PostgreSQL gives accounts or a journal of another form");
     }
     return end;
 }
