@@ -5,7 +5,7 @@
 -- Locks: none. Index: account_pkey, account_event_pkey, transfer_from_version,
 --   transfer_to_version.
 SELECT e.id, e.state,
-       (SELECT (to_jsonb(a) - 'deferred')::text FROM ballast.account AS a
+       (SELECT (to_jsonb(a) - '{deferred,room}'::text[])::text FROM ballast.account AS a
          WHERE a.account_id = $1::text),
        (SELECT coalesce(jsonb_agg(x.change ORDER BY x.version DESC), '[]'::jsonb)::text
           FROM ((SELECT t.from_version AS version, to_jsonb(t) AS change

@@ -2,6 +2,7 @@
 what was posted. The invariants come last, over everything that the other tests have left."""
 
 import glob
+import json
 import os
 import re
 import sys
@@ -101,6 +102,8 @@ def check_reads(tests, store, connection):
     got = store("explain_account", "'q.a'")[0]
     tests.check("explain_account", got[:2] == era and '"balance": 65' in got[2]
                 and got[3].count('"kind"') == 5, str(got))
+    tests.check("explain_account shows nothing that is only of the table",
+                not {"room", "deferred"} & set(json.loads(got[2])), got[2])
     got = store("account_page", "'q.'", "2")
     tests.check("account_page", [row[0] for row in got] == ["q.a", "q.b"], str(got))
 
