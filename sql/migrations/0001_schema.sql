@@ -142,7 +142,8 @@ CREATE TABLE ballast.refusal (
 
 -- Balances of system accounts: system_balance holds the sum of every journal row with an id of at
 -- most system_roll_up.upto; readers add the rows after it. numeric: the world may owe more than
--- an int64. pending_*: the next upto and the transactions it waits for (ballast.roll_up()).
+-- an int64. pending_*: the next upto, and the transaction whose elders it waits for
+-- (ballast.roll_up()).
 CREATE TABLE ballast.system_balance (
     account_id text COLLATE "C" NOT NULL,
     asset text COLLATE "C" NOT NULL,
@@ -154,7 +155,7 @@ CREATE TABLE ballast.system_roll_up (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     upto bigint NOT NULL DEFAULT 0,
     pending_upto bigint,
-    pending_xmax xid8
+    pending_xact xid8
 );
 INSERT INTO ballast.system_roll_up DEFAULT VALUES;
 

@@ -52,11 +52,11 @@ $$;
 -- Moves what is safe of the journal into system_balance; returns the id up to which all is in.
 --
 -- Ids are handed out before the commit, so an id below one that is visible may still be to come.
--- A value of the sequence is safe once every transaction has ended that was running when it was
--- read: posting takes its transaction id before a transfer id, so whoever holds an id up to that
--- value has a transaction id below the snapshot's xmax taken after reading it. The first call
--- notes the pair, a later one finds it ripe and sums; none waits. Needs READ COMMITTED: the
--- snapshot must be younger than the value.
+-- A value of the sequence is safe once every transaction has ended that has drawn an id up to it.
+-- Posting takes its transaction id before a transfer id, and the roll-up its own after it has read
+-- the value: those transactions are all older than its own. (A snapshot's xmax would not do: the
+-- youngest of those that run may be beyond it.) The first call notes the pair, a later one finds it
+-- ripe and sums; none waits. It must be the first in its transaction that takes an id.
 CREATE FUNCTION ballast.roll_up() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = ballast, pg_temp
@@ -65,12 +65,15 @@ DECLARE
     state ballast.system_roll_up;
     last_id bigint;
 BEGIN
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RAISE EXCEPTION 'ballast.roll_up() needs isolation level read committed';
+    IF pg_current_xact_id_if_assigned() IS NOT NULL THEN
+        RAISE EXCEPTION 'ballast.roll_up() needs a transaction of its own'
+            USING ERRCODE = 'active_sql_transaction';
     END IF;
+    SELECT CASE WHEN s.is_called THEN s.last_value ELSE 0 END INTO STRICT last_id
+      FROM ballast.transfer_id AS s;
     SELECT * INTO STRICT state FROM ballast.system_roll_up FOR UPDATE;
     IF state.pending_upto IS NOT NULL
-       AND pg_snapshot_xmin(pg_current_snapshot()) >= state.pending_xmax THEN
+       AND pg_snapshot_xmin(pg_current_snapshot()) >= state.pending_xact THEN
         INSERT INTO ballast.system_balance AS b (account_id, asset, balance)
         SELECT x.account_id, x.asset, sum(x.amount)
           FROM (SELECT t.from_account AS account_id, t.asset, -t.amount::numeric AS amount
@@ -88,14 +91,12 @@ BEGIN
         state.pending_upto := NULL;
     END IF;
     IF state.pending_upto IS NULL THEN
-        SELECT CASE WHEN s.is_called THEN s.last_value ELSE 0 END INTO STRICT last_id
-          FROM ballast.transfer_id AS s;
-        state.pending_upto := last_id;
-        state.pending_xmax := pg_snapshot_xmax(pg_current_snapshot());
+        state.pending_upto := greatest(last_id, state.upto);
+        state.pending_xact := pg_current_xact_id();
     END IF;
     UPDATE ballast.system_roll_up
        SET upto = state.upto, pending_upto = state.pending_upto,
-           pending_xmax = state.pending_xmax;
+           pending_xact = state.pending_xact;
     RETURN state.upto;
 END
 $$;

@@ -368,10 +368,26 @@ def rolled_up(tests, one, two, watch):
     tests.check("a system account's balance, rolled up",
                 system_balance(watch, "@roll") == [("USD/2", -975)],
                 str(system_balance(watch, "@roll")))
+    one.run("BEGIN")
+    one.run(rows("roll.a", "roll-youngest", 25))
+    late = one.run("SELECT max(transfer) FROM ballast.transfer WHERE key = 'roll-youngest'")[0][0]
+    before = [watch.run("SELECT ballast.roll_up()")[0][0] for _ in range(4)]
+    tests.check("the roll-up waits for the youngest transaction, too",
+                all(int(upto) < int(late) for upto in before), str((before, late)))
+    one.run("COMMIT")
+    one.run("BEGIN")
+    one.run(rows("roll.a", "roll-own", 1))
+    try:
+        got = one.run("SELECT ballast.roll_up()")
+    except SqlError as error:
+        got = str(error)
+    one.run("ROLLBACK")
+    tests.check("the roll-up is refused where ids are drawn before it",
+                "a transaction of its own" in got, str(got))
     most = 2 ** 63 - 1000
     two.run(rows("roll.a", "roll-4", most))
     two.run(rows("roll.b", "roll-5", most - 900))
-    beyond = [("USD/2", -975 - 2 * most + 900)]
+    beyond = [("USD/2", -1000 - 2 * most + 900)]
     tests.check("a system account's balance beyond int64",
                 system_balance(watch, "@roll") == beyond, str(system_balance(watch, "@roll")))
     for _ in range(3):
