@@ -130,7 +130,9 @@ static void test_reconnect(redisContext *context)
     redisReply *reply = redisCommand(context, "QUIT");
     CHECK(is_text(reply, REDIS_REPLY_STATUS, "OK"));
     freeReplyObject(reply);
-    CHECK(redisCommand(context, "PING") == NULL && context->err == REDIS_ERR_EOF);
+    /* Which of the two: whether the daemon has closed its end by then. */
+    CHECK(redisCommand(context, "PING") == NULL &&
+          (context->err == REDIS_ERR_EOF || context->err == REDIS_ERR_IO));
     CHECK(redisReconnect(context) == REDIS_OK);
     reply = redisCommand(context, "GET hiredis");
     CHECK(is_text(reply, REDIS_REPLY_STRING, "1250"));
