@@ -27,6 +27,15 @@
  * longer than one takes, and short enough that an interrupted one costs publishes nothing for long. */
 #define CACHE_MARKS_MS 10000
 
+/* Accounts behind one gate of a rebuild (gated.c): one that is not free keeps all of them out, and a
+ * gate costs Redis as much as one or two of them. */
+#define CACHE_GATE_ACCOUNTS 20
+#define CACHE_GATES_MAX (CACHE_SCRIPT_KEYS_MAX / CACHE_GATE_ACCOUNTS)
+
+/* Calls of a rebuild that go without gates after one where more than a third of them stayed shut:
+ * its neighbours are like it, and what is tried in vain costs half of what it would save. */
+#define CACHE_GATES_REST 15
+
 /* Keys that Redis looks at in one SCAN, and the ids that it may return at most: a table that is
  * being resized returns whole chains more. */
 #define CACHE_SCAN_COUNT 1000
@@ -53,6 +62,8 @@
 #define CACHE_ERROR_LOG_S 60
 
 static_assert(2 * CACHE_SCRIPT_KEYS_MAX <= 7000, "unpack() needs slots of Lua's C stack");
+static_assert(CACHE_SCRIPT_KEYS_MAX % CACHE_GATE_ACCOUNTS == 0 && CACHE_GATES_MAX <= 64,
+              "a part has gates for all its accounts, and a bit for each");
 static_assert(CACHE_SCAN_COUNT < CACHE_SCAN_IDS_MAX, "a page must hold what was asked for");
 static_assert(CACHE_VALUE_MAX < CACHE_REPLY_ITEM_MAX, "a value of ours is never oversized");
 

@@ -156,7 +156,7 @@ struct cache_link {
     struct list sent;
     struct list refused;
     struct buffer out;                    /* scratch: the commands being built */
-    struct pool *reads, *guarded, *parts; /* requests under way: read.c, write.c */
+    struct pool *reads, *guarded, *parts; /* requests under way: read.c, guarded.h */
 
     /* known once it is up */
     struct cache_identity identity;
@@ -164,6 +164,7 @@ struct cache_link {
     uint64_t token_nonce; /* of this connection */
     uint64_t token_next;
     uint64_t token_floor; /* tokens below are of connections before this one */
+    int gates_rest;       /* parts of rebuilds that do without gates: see gated.c */
 
     /* why not */
     bool is_announced;             /* hooks.up has been called, hooks.down not yet */
@@ -202,6 +203,7 @@ void cache_link_put_key(struct cache_link *link, const struct account_id *id);
 void cache_link_put_own_key(struct cache_link *link, const char *name);
 #define LINK_STAMP_KEY "~era"
 #define LINK_MARKS_KEY "~rebuild"
+#define LINK_GATE_KEY "~gate:%zu"
 
 /* Copies what the stamp key held; "" for nothing, another type, or what cannot be a stamp. */
 void cache_link_copy_stamp(char out[CACHE_STAMP_MAX], const struct link_item *item);

@@ -9,7 +9,8 @@ enum cache_script {
     SCRIPT_TOKEN,
     SCRIPT_RAISE,   /* the stamp */
     SCRIPT_MARKS,   /* begins a rebuild */
-    SCRIPT_REBUILD, /* its writes */
+    SCRIPT_GATES,   /* its writes: what may go without a look at each */
+    SCRIPT_REBUILD, /* the others */
     SCRIPT_COUNT
 };
 

@@ -39,7 +39,7 @@
 #define LUA_MARK                                                                                   \
     "if redis.call('EXISTS', KEYS[2]) == 1 then\n"                                                 \
     "  for i = 3, #KEYS do\n"                                                                      \
-    "    if type(redis.pcall('HSET', KEYS[2], KEYS[i], '')) == 'table' then\n"                     \
+    "    if type(redis.pcall('ZADD', KEYS[2], 0, KEYS[i])) == 'table' then\n"                      \
     "      redis.call('UNLINK', KEYS[2])\n"                                                        \
     "      break\n"                                                                                \
     "    end\n"                                                                                    \
@@ -129,14 +129,40 @@ static const char script_raise[] = LUA_PROBE
 
 /*
  * KEYS stamp marks; ARGV stamp nonce marks-ms
- * Answers 1, or 0 where the stamp is another. Whatever stood at the marks' key is gone. The long
- * field makes the marks a hash table from the start: as the list that a small hash is in Redis, each
- * question for a mark would walk through all of them.
+ * Answers 1, or 0 where the stamp is another. Whatever stood at the marks' key is gone. The marks are
+ * a sorted set, in which all have the same score and so stand in the order of their bytes: whether
+ * one of a range of accounts is there is one look. The nonce is a member as no key is one. The long
+ * one makes it a skip list from the start: in the list that a small set is in Redis, each question
+ * would walk through all of them.
  */
 static const char script_marks[] = LUA_PROBE LUA_UNDER_STAMP
     "redis.call('UNLINK', KEYS[2])\n"
-    "redis.call('HSET', KEYS[2], '', ARGV[2], '~', string.rep('~', 100))\n"
+    "redis.call('ZADD', KEYS[2], 0, '~' .. ARGV[2], 0, string.rep('~', 100))\n"
     "redis.call('PEXPIRE', KEYS[2], ARGV[3])\n"
+    "return 1\n";
+
+/* Whether the marks of a nonce stand. */
+#define LUA_MARKS_STAND(nonce)                                                                     \
+    "type(redis.pcall('ZSCORE', KEYS[2], '~' .. " nonce ")) == 'string'"
+
+/*
+ * KEYS stamp marks gate...; ARGV stamp nonce marks-ms, then the least and the greatest key behind
+ * each gate
+ * Answers 1, and the gates are gone behind which nobody has written to any account since the marks of
+ * that nonce were set; or 0, and all are there, where those marks do not stand, or the stamp is
+ * another. What for: see gated.c.
+ */
+static const char script_gates[] = LUA_UNDER_STAMP
+    "if not (" LUA_MARKS_STAND("ARGV[2]") ") then return 0 end\n"
+    "redis.call('PEXPIRE', KEYS[2], ARGV[3])\n"
+    "local open = {}\n"
+    "for i = 3, #KEYS do\n"
+    "  local least, greatest = '[' .. ARGV[2 * i - 2], '[' .. ARGV[2 * i - 1]\n"
+    "  if redis.call('ZLEXCOUNT', KEYS[2], least, greatest) == 0 then\n"
+    "    open[#open + 1] = KEYS[i]\n"
+    "  end\n"
+    "end\n"
+    "if #open > 0 then redis.call('UNLINK', unpack(open)) end\n"
     "return 1\n";
 
 /*
@@ -145,22 +171,16 @@ static const char script_marks[] = LUA_PROBE LUA_UNDER_STAMP
  * marks of that nonce do not stand, or memory is full; or the number 0 where the stamp is another.
  *
  * T11: a value of an older era, and nothing at all, is replaced, unless somebody has written to the
- * account since the marks were set. Everything else is left to rule T9.
- *
- * Where nobody has written to any account (the marks hold but their own two fields) and nothing
- * stands at any key, one MSETNX does it, which writes all or nothing. Else accounts are looked at
- * one by one, and what stands between two that are not free is written by one MSET. What is done
- * once a key in Lua costs as much as the write itself: that is why the arguments are in that order.
+ * account since the marks were set. Everything else is left to rule T9. What stands between two
+ * accounts that are not free is written by one MSET: what is done once a key in Lua costs as much as
+ * the write itself. That is why the arguments are in that order.
  */
 static const char script_rebuild[] = LUA_PROBE LUA_UNDER_STAMP
-    "if full or redis.pcall('HGET', KEYS[2], '') ~= ARGV[3] then return '' end\n"
+    "if full or not (" LUA_MARKS_STAND("ARGV[3]") ") then return '' end\n"
     "redis.call('PEXPIRE', KEYS[2], ARGV[4])\n"
-    "if redis.call('HLEN', KEYS[2]) == 2 and redis.call('MSETNX', unpack(ARGV, 5)) == 1 then\n"
-    "  return string.rep('1', (#ARGV - 4) / 2)\n"
-    "end\n"
     "local keys, written, from = {}, {}, 5\n"
     "for i = 5, #ARGV, 2 do keys[#keys + 1] = ARGV[i] end\n"
-    "local marked = redis.call('HMGET', KEYS[2], unpack(keys))\n"
+    "local marked = redis.call('ZMSCORE', KEYS[2], unpack(keys))\n"
     "for i, now in ipairs(redis.call('MGET', unpack(keys))) do\n"
     "  local free = not marked[i]\n"
     "  if free and now then\n"
@@ -180,6 +200,6 @@ static const char script_rebuild[] = LUA_PROBE LUA_UNDER_STAMP
 /* clang-format on */
 
 const char *const cache_scripts[SCRIPT_COUNT] = {
-    [SCRIPT_WRITE] = script_write, [SCRIPT_TOKEN] = script_token,     [SCRIPT_RAISE] = script_raise,
-    [SCRIPT_MARKS] = script_marks, [SCRIPT_REBUILD] = script_rebuild,
+    [SCRIPT_WRITE] = script_write, [SCRIPT_TOKEN] = script_token, [SCRIPT_RAISE] = script_raise,
+    [SCRIPT_MARKS] = script_marks, [SCRIPT_GATES] = script_gates, [SCRIPT_REBUILD] = script_rebuild,
 };

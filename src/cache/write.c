@@ -1,9 +1,10 @@
 /*
- * The guarded writes: publish (T8), token and fill (T9, T10), rebuild (T11). Each is a script (scripts.c) over
- * some accounts; a large batch leaves as several calls, parts, all in one write, and its caller
- * hears once, when the last part is in. A script that Redis has forgotten (SCRIPT FLUSH, or a
- * restart between two commands) is sent whole, once: EVAL runs it and remembers it. That part then
- * comes behind whatever was sent meanwhile, which the rules allow: writes may arrive in any order.
+ * The guarded writes: publish (T8), token and fill (T9, T10), rebuild (T11; most of it goes the way of
+ * gated.c). Each is a script (scripts.c) over some accounts; a large batch leaves as several calls,
+ * parts, all in one write, and its caller hears once, when the last part is in. A script that Redis
+ * has forgotten (SCRIPT FLUSH, or a restart between two commands) is sent whole, once: EVAL runs it
+ * and remembers it. That part then comes behind whatever was sent meanwhile, which the rules allow:
+ * writes may arrive in any order.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,39 +12,7 @@
 
 #include "base/clock.h"
 #include "cache/command.h"
-#include "cache/link.h"
-
-/* "~ERA NONCE-NUMBER": no other connection, of any daemon, has the nonce. */
-#define TOKEN_MAX 80
-
-enum guarded_kind { GUARDED_PUBLISH, GUARDED_TOKEN, GUARDED_FILL, GUARDED_REBUILD };
-
-struct guarded {
-    struct cache_link *link;
-    enum guarded_kind kind;
-    uint64_t era;
-    int64_t deadline_us;
-    const struct account_entry *published; /* publish, rebuild */
-    const struct cache_fill_entry *filled; /* fill */
-    struct cache_fill_entry *wanted;       /* token */
-    bool *written, *stand;                 /* rebuild */
-    size_t count;
-    size_t parts_left;
-    enum cache_status status; /* the worst of the parts that are in */
-    cache_done_fn *done;
-    void *arg;
-    char token[TOKEN_MAX]; /* "": a publish; of a rebuild, the nonce of its marks */
-    char stamp[CACHE_STAMP_MAX];
-};
-
-struct guarded_part {
-    struct link_command command;
-    struct guarded *whole;
-    size_t first;
-    size_t count;
-    bool is_forgotten; /* Redis does not know the script */
-    bool is_repeated;
-};
+#include "cache/guarded.h"
 
 static const struct link_command_ops part_ops;
 
@@ -62,21 +31,22 @@ static const struct account_entry *entry_at(const struct guarded *whole, size_t 
 
 /* --- sending ----------------------------------------------------------------------------------*/
 
-static void put_value(struct guarded_part *part, size_t i, int64_t now_ms)
+static void put_value(struct guarded *whole, size_t i, int64_t now_ms)
 {
-    struct cache_link *link = part->whole->link;
-    const struct account_entry *entry = entry_at(part->whole, part->first + i);
+    struct cache_link *link = whole->link;
+    const struct account_entry *entry = entry_at(whole, i);
     char value[CACHE_VALUE_MAX];
 
     assert(link->has_mac_key);
-    cache_command_bytes(&link->out, value,
-                        cache_value_encode(value, link->mac_key, &entry->id, part->whole->era,
-                                           now_ms, &entry->state));
+    cache_command_bytes(
+        &link->out, value,
+        cache_value_encode(value, link->mac_key, &entry->id, whole->era, now_ms, &entry->state));
 }
 
-static void put_key(struct guarded_part *part, size_t i)
+void cache_guarded_put_entry(struct guarded *whole, size_t i, int64_t now_ms)
 {
-    cache_link_put_key(part->whole->link, &entry_at(part->whole, part->first + i)->id);
+    cache_link_put_key(whole->link, &whole->published[i].id);
+    put_value(whole, i, now_ms);
 }
 
 static void put_force(struct guarded_part *part)
@@ -102,11 +72,12 @@ static void put_accounts(struct guarded_part *part)
         return;
     }
     cache_command_number(&whole->link->out, is_rebuild ? CACHE_MARKS_MS : CACHE_NEGATIVE_MS);
-    for (size_t i = 0; i < part->count; i++) {
+    for (size_t i = part->first; i < part->first + part->count; i++) {
         if (is_rebuild) {
-            put_key(part, i);
+            cache_guarded_put_entry(whole, i, now_ms);
+        } else {
+            put_value(whole, i, now_ms);
         }
-        put_value(part, i, now_ms);
     }
 }
 
@@ -137,7 +108,7 @@ static const struct shape {
     [GUARDED_REBUILD] = {SCRIPT_REBUILD, 2, 0, 2, 0},
 };
 
-static void send_part(struct guarded_part *part)
+void cache_part_send_script(struct guarded_part *part)
 {
     struct guarded *whole = part->whole;
     struct cache_link *link = whole->link;
@@ -155,7 +126,7 @@ static void send_part(struct guarded_part *part)
         cache_link_put_own_key(link, LINK_MARKS_KEY);
     }
     for (size_t i = 0; i < part->count * shape->keys_per_account; i++) {
-        put_key(part, i);
+        cache_link_put_key(link, &entry_at(whole, part->first + i)->id);
     }
     cache_command_text(out, whole->stamp);
     cache_command_number(out, whole->era);
@@ -223,17 +194,10 @@ static int severity(enum cache_status status)
     return order[status];
 }
 
-static void part_end(struct link_command *command, enum cache_status status)
+void cache_part_end(struct guarded_part *part, enum cache_status status)
 {
-    struct guarded_part *part = (struct guarded_part *)command;
     struct guarded *whole = part->whole;
 
-    if (part->is_forgotten && status == CACHE_OK) {
-        part->is_forgotten = false;
-        part->is_repeated = true;
-        send_part(part);
-        return;
-    }
     pool_give(whole->link->parts, part);
     if (severity(status) > severity(whole->status)) {
         whole->status = status;
@@ -248,6 +212,19 @@ static void part_end(struct link_command *command, enum cache_status status)
     }
     whole->done(whole->arg, whole->status);
     pool_give(whole->link->guarded, whole);
+}
+
+static void part_end(struct link_command *command, enum cache_status status)
+{
+    struct guarded_part *part = (struct guarded_part *)command;
+
+    if (part->is_forgotten && status == CACHE_OK) {
+        part->is_forgotten = false;
+        part->is_repeated = true;
+        cache_part_send_script(part);
+        return;
+    }
+    cache_part_end(part, status);
 }
 
 static const struct link_command_ops part_ops = {.item = part_item, .end = part_end};
@@ -281,25 +258,38 @@ static struct guarded *guarded_create(struct cache_link *link, enum guarded_kind
     return whole;
 }
 
+struct guarded_part *cache_part_create(struct guarded *whole, size_t first, size_t count)
+{
+    struct guarded_part *part = pool_take(whole->link->parts);
+
+    assert(part != NULL);
+    part->command.link = whole->link;
+    part->whole = whole;
+    part->first = first;
+    part->count = count;
+    whole->parts_left++;
+    return part;
+}
+
 /* A token of an earlier connection: Redis may be another, so nothing is sent. */
 static void guarded_start(struct guarded *whole, bool is_stale)
 {
-    whole->parts_left = (whole->count + CACHE_SCRIPT_KEYS_MAX - 1) / CACHE_SCRIPT_KEYS_MAX;
-    for (size_t first = 0; first < whole->count; first += CACHE_SCRIPT_KEYS_MAX) {
-        struct guarded_part *part = pool_take(whole->link->parts);
+    struct cache_link *link = whole->link;
 
-        assert(part != NULL);
-        part->command.link = whole->link;
-        part->whole = whole;
-        part->first = first;
-        part->count = whole->count - first;
-        if (part->count > CACHE_SCRIPT_KEYS_MAX) {
-            part->count = CACHE_SCRIPT_KEYS_MAX;
-        }
-        if (is_stale || !cache_link_is_up(whole->link)) {
+    for (size_t first = 0; first < whole->count; first += CACHE_SCRIPT_KEYS_MAX) {
+        size_t left = whole->count - first;
+        struct guarded_part *part = cache_part_create(
+            whole, first, left < CACHE_SCRIPT_KEYS_MAX ? left : CACHE_SCRIPT_KEYS_MAX);
+
+        if (is_stale || !cache_link_is_up(link)) {
             cache_link_refuse(&part->command, &part_ops);
+        } else if (whole->kind != GUARDED_REBUILD) {
+            cache_part_send_script(part);
+        } else if (link->gates_rest > 0) {
+            link->gates_rest--;
+            cache_part_send_script(part);
         } else {
-            send_part(part);
+            cache_part_send_gated(part);
         }
     }
 }
