@@ -163,14 +163,20 @@ START_TEST(a_gate_is_shut_by_what_forbids_a_rebuild)
 }
 END_TEST
 
-/* Accounts behind five gates, the last of which is short; they come in the wrong order. */
+/* Accounts behind five gates, the last of which is short; the first half comes from behind. What
+ * shut ones have kept out goes together where they are neighbours. */
 START_TEST(gates_are_shut_one_by_one)
 {
-    enum { COUNT = 4 * CACHE_GATE_ACCOUNTS + 3, GATES = 5 };
+    enum { MIDDLE = 2 * CACHE_GATE_ACCOUNTS, COUNT = 2 * MIDDLE + 3, GATES = 5 };
     static const struct {
         int account;
         const char *then;
-    } others[] = {{0, "v9"}, {CACHE_GATE_ACCOUNTS - 1, "v9"}, {COUNT - 1, "absent"}};
+    } others[] = {{0, "v9"},
+                  {CACHE_GATE_ACCOUNTS - 1, "v9"},
+                  {MIDDLE - 1, "absent"},
+                  {2 * MIDDLE - 1, "absent"},
+                  {COUNT - 1, "absent"}};
+    enum { OTHERS = sizeof others / sizeof others[0] };
     struct account_entry entries[COUNT];
     struct answer answer = {0};
     bool written[COUNT], stand;
@@ -179,10 +185,10 @@ START_TEST(gates_are_shut_one_by_one)
     begin();
     ck_assert_int_eq(begin_marks(), CACHE_OK);
     for (int i = 0; i < COUNT; i++) {
-        snprintf(name, sizeof name, "a%03d", COUNT - 1 - i);
+        snprintf(name, sizeof name, "a%03d", i < MIDDLE ? COUNT - 1 - i : i - MIDDLE);
         entries[i] = entry_of(name, 3);
     }
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < OTHERS; i++) {
         snprintf(name, sizeof name, "%.7s", entries[others[i].account].id.bytes);
         if (strcmp(others[i].then, "absent") != 0) {
             put(name, ERA, 9);
@@ -198,7 +204,7 @@ START_TEST(gates_are_shut_one_by_one)
     ck_assert_ptr_nonnull(strstr(order("INFO commandstats"), "cmdstat_evalsha:calls=2,"));
     for (int i = 0; i < COUNT; i++) {
         const char *then = "v3";
-        for (int j = 0; j < 3; j++) {
+        for (size_t j = 0; j < OTHERS; j++) {
             then = others[j].account == i ? others[j].then : then;
         }
         snprintf(name, sizeof name, "%.7s", entries[i].id.bytes);
