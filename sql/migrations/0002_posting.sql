@@ -200,17 +200,27 @@ AS $$
                    FROM generate_subscripts(p_key, 1) AS i ORDER BY i)
 $$;
 
--- Where in its arrays a set-based statement has left something: a key that was used before, an
--- account that is not there or that it has deferred.
-CREATE FUNCTION ballast.left_over(p_account text[], p_new bigint[]) RETURNS integer[]
-LANGUAGE sql STABLE
+-- Where in its arrays a set-based statement has left something: a key that was used before, an account
+-- that it has deferred, or that was not there. Told by what it has written, since an account that was
+-- opened meanwhile may be there by now. (A hold that is released was there, and so was its account.)
+CREATE FUNCTION ballast.left_over(p_kind text[], p_account text[], p_new bigint[], p_id bigint[])
+RETURNS integer[]
+LANGUAGE plpgsql STABLE
 AS $$
-    SELECT ARRAY(SELECT i FROM generate_subscripts(p_account, 1) AS i
-                  WHERE p_new[i] IS NULL
-                     OR NOT EXISTS (SELECT FROM ballast.account AS a
-                                     WHERE a.account_id = ANY (ARRAY[p_account[i]])
-                                       AND NOT a.deferred)
-                  ORDER BY i)
+BEGIN
+    RETURN ARRAY(
+        SELECT i FROM generate_subscripts(p_kind, 1) AS i
+         WHERE p_new[i] IS NULL
+            OR NOT CASE p_kind[i]
+                   WHEN 'hold' THEN EXISTS (SELECT FROM ballast.hold AS h
+                                             WHERE h.hold = ANY (ARRAY[p_id[i]]))
+                   WHEN 'release' THEN EXISTS (SELECT FROM ballast.account AS a
+                                                WHERE a.account_id = ANY (ARRAY[p_account[i]])
+                                                  AND NOT a.deferred)
+                   ELSE EXISTS (SELECT FROM ballast.transfer AS t
+                                 WHERE t.transfer = ANY (ARRAY[p_id[i]])) END
+         ORDER BY i);
+END
 $$;
 
 RESET ROLE;

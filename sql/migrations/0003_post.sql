@@ -282,8 +282,9 @@ BEGIN
 
     RETURN QUERY
     SELECT r.*
-      FROM ballast.post_rest(p_commit, ballast.left_over(p_account, moves), moves, p_kind, p_key,
-                             p_account, p_peer, p_amount, p_target, p_memo, p_op) AS r;
+      FROM ballast.post_rest(p_commit, ballast.left_over(p_kind, p_account, moves, id), moves,
+                             p_kind, p_key, p_account, p_peer, p_amount, p_target, p_memo,
+                             p_op) AS r;
 END
 $$;
 
