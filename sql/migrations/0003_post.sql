@@ -323,6 +323,7 @@ DECLARE
     is_credit CONSTANT boolean := coalesce(ballast.is_system(from_account), false);
     is_debit CONSTANT boolean := coalesce(ballast.is_system(to_account), false);
     result ballast.post_result;
+    changed text[] := '{}';
 BEGIN
     duplicate := false;
     IF key IS NULL OR key !~ '^[\x21-\x7e]{1,128}$'
@@ -337,22 +338,35 @@ BEGIN
     IF current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
-    SELECT r.* INTO STRICT result
-      FROM ballast.post_batch(
-               ARRAY[CASE WHEN is_credit THEN 'credit' WHEN is_debit THEN 'debit'
-                          ELSE 'transfer' END],
-               ARRAY[key],
-               ARRAY[CASE WHEN is_credit THEN to_account ELSE from_account END],
-               ARRAY[CASE WHEN is_credit THEN from_account ELSE to_account END],
-               ARRAY[NULL::text], ARRAY[amount], ARRAY[NULL::bigint], ARRAY[memo], ARRAY[0]) AS r
-     WHERE r.part = 0;
-    outcome := result.outcome;
-    transfer := result.id;
-    duplicate := result.duplicate;
-    balance := result.balance;
-    version := result.version;
-    IF outcome = 'OK' AND NOT duplicate THEN
-        PERFORM ballast.announce(ARRAY[from_account, to_account]);
+    -- Explicitly of the default collation: that of the caller's columns would be the one in which
+    -- accounts are sorted, and locked.
+    FOR result IN
+        SELECT r.*
+          FROM ballast.post_batch(
+                   ARRAY[CASE WHEN is_credit THEN 'credit' WHEN is_debit THEN 'debit'
+                              ELSE 'transfer' END],
+                   ARRAY[key COLLATE "default"],
+                   ARRAY[CASE WHEN is_credit THEN to_account ELSE from_account END
+                         COLLATE "default"],
+                   ARRAY[CASE WHEN is_credit THEN from_account ELSE to_account END
+                         COLLATE "default"],
+                   ARRAY[NULL::text], ARRAY[amount], ARRAY[NULL::bigint],
+                   ARRAY[memo COLLATE "default"], ARRAY[0]) AS r
+    LOOP
+        IF result.part = 0 THEN
+            outcome := result.outcome;
+            transfer := result.id;
+            duplicate := result.duplicate;
+            balance := result.balance;
+            version := result.version;
+        END IF;
+        -- Also of a refusal, or of a repetition: what has expired on the way.
+        IF result.outcome = 'OK' AND NOT result.duplicate THEN
+            changed := changed || result.account;
+        END IF;
+    END LOOP;
+    IF cardinality(changed) > 0 THEN
+        PERFORM ballast.announce(changed);
     END IF;
 END
 $$;

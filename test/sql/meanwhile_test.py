@@ -1,9 +1,11 @@
-"""What another session commits between a posting's snapshot and its locks."""
+"""What another session commits between a posting's snapshot and its locks, and who is told of a
+change that no answer shows."""
 
 import sys
+import time
 
-from concurrency_test import batch, credit, decide, opening, outcomes, wait_until_blocked
-from psql import Connection, Tests
+from concurrency_test import DEADLINE_S, batch, credit, decide, opening, outcomes, wait_until_blocked
+from psql import Connection, SqlError, Tests
 
 
 def opened_meanwhile(tests, one, two, watch):
@@ -32,10 +34,61 @@ def opened_meanwhile(tests, one, two, watch):
                     str((blocked, got, again, left)))
 
 
+def wait_until_due(watch, account):
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline and watch.run(
+            "SELECT bool_and(expires < now()) FROM ballast.hold"
+            " WHERE account_id = '%s'" % account) != [["t"]]:
+        pass
+
+
+def expired_by_a_refusal(tests, one, watch):
+    """What post() does not do may have posted the expiry of a hold: daemons hear of that."""
+    one.run(opening(["told.a"]))
+    one.run("SELECT * FROM ballast.post('told-1', '@world', 'told.a', 100)")
+    for key, amount, expected in (("told-2", 500, ["INSUFFICIENT", "f"]),
+                                  ("told-1", 100, ["OK", "t"])):
+        one.run(batch([decide("hold", "told-hold-" + key, "told.a", 10, 1)]))
+        wait_until_due(watch, "told.a")
+        one.run("DELETE FROM ballast.announcement")
+        payer, payee = ("told.a", "@fees") if expected[0] != "OK" else ("@world", "told.a")
+        got = one.run("SELECT outcome, duplicate FROM ballast.post('%s', '%s', '%s', %d)"
+                      % (key, payer, payee, amount))
+        held = watch.run("SELECT held FROM ballast.account WHERE account_id = 'told.a'")
+        heard = watch.run("SELECT account_id FROM ballast.announcement")
+        tests.check("what post() expires and then answers %s is announced" % expected,
+                    got == [expected] and held == [["0"]] and heard == [["told.a"]],
+                    str((got, held, heard)))
+    one.run("DELETE FROM ballast.announcement")
+    got = one.run("SELECT outcome FROM ballast.post('told-3', 'told.a', '@fees', 500)")
+    heard = watch.run("SELECT account_id FROM ballast.announcement")
+    tests.check("a refusal that changes nothing is not", got == [["INSUFFICIENT"]] and heard == [],
+                str((got, heard)))
+
+
+def other_collation(tests, one):
+    """What is posted from columns of whatever collation is sorted as by daemons."""
+    one.run(opening(["sorted.a", "sorted.B"]))
+    one.run("CREATE TEMP TABLE job (key text COLLATE \"und-x-icu\", account text COLLATE \"C\")")
+    one.run("INSERT INTO job VALUES ('sorted-1', 'sorted.a')")
+    try:
+        got = one.run("SELECT p.outcome FROM job, ballast.post(key, '@world', account, 5) AS p")
+        got += one.run("SELECT p.outcome FROM job,"
+                       " ballast.post(key || 'b', account, 'sorted.B', 5, key) AS p")
+        got += one.run("SELECT p.outcome FROM job,"
+                       " ballast.post('sorted-3', '@world', key || 'c', 5, key) AS p")
+    except SqlError as error:
+        got = str(error)
+    tests.check("post() from columns of other collations",
+                got == [["OK"], ["OK"], ["NOACCOUNT"]], str(got))
+
+
 def main():
     tests = Tests()
     one, two, watch = Connection(), Connection(), Connection()
     opened_meanwhile(tests, one, two, watch)
+    expired_by_a_refusal(tests, one, watch)
+    other_collation(tests, one)
     for connection in (one, two, watch):
         connection.close()
     sys.exit(tests.failed > 0)
