@@ -1,4 +1,5 @@
--- What a commit refused whose answer was lost, with the accounts that the answer told of.
+-- What a commit refused whose answer was lost, with the accounts that the answer told of; and where it
+-- has posted the expiries of holds.
 -- Parameters: $1 int8 number of the commit.
 -- Rows: one an operation and account, or an operation with NULLs where it named none: op int4,
 --   outcome text, detail text, then account text, asset text, balance int8, held int8, floor int8,

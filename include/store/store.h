@@ -238,17 +238,19 @@ typedef void store_post_fn(void *arg, enum store_status status, const struct sto
 
 /*
  * One transaction for all of them, in order. postings must stay until the callback. commit: a
- * number never used before, under which the store keeps what it refuses; forget: the number of an
- * earlier commit of which that is not needed any more, 0: none.
+ * number never used before, under which the store keeps what it refuses, and where it has expired
+ * holds for a MUTATION_EXPIRE; forget: the number of an earlier commit of which that is not needed
+ * any more, 0: none.
  */
 void store_post(struct store_link *link, struct store_posting *const *postings, size_t count,
                 int64_t commit, int64_t forget, store_post_fn *done, void *arg);
 
 /*
  * What a commit of these postings refused whose answer was lost: their results are filled, with
- * the states that they tell of. The result of every other posting is OUTCOME_UNKNOWN: it was done,
- * or the commit never was, and sending it again with its key tells which. To be asked on the link
- * that had posted: once that is up again, nothing of the old connection is still to come.
+ * the states that they tell of. So is that of a MUTATION_EXPIRE that was done (OUTCOME_OK). The result
+ * of every other posting is OUTCOME_UNKNOWN: it was done, or the commit never was, and sending it
+ * again with its key tells which. To be asked on the link that had posted: once that is up again,
+ * nothing of the old connection is still to come.
  */
 void store_read_refusals(struct store_link *link, struct store_posting *const *postings,
                          size_t count, int64_t commit, store_post_fn *done, void *arg);

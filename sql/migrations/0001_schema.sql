@@ -129,7 +129,8 @@ CREATE TABLE ballast.reversal (
 
 -- What a daemon's commit refused, under the number that the daemon gave it, until its answer is known
 -- to have arrived (ballast.post_batch()). A commit whose answer was lost is sent again; what it
--- refused must stay refused, although what came later in it may have made it possible.
+-- refused must stay refused, although what came later in it may have made it possible. So is an
+-- `expire`, with the accounts on which it has posted: sent again, it would not find them.
 CREATE TABLE ballast.refusal (
     commit_number bigint NOT NULL,
     op integer NOT NULL,

@@ -2,7 +2,8 @@
 
 SET LOCAL ROLE ballast_owner;
 
--- post_in_order, with what it refuses noted under the number of the commit (NULL: not noted).
+-- post_in_order, with what it refuses noted under the number of the commit (NULL: not noted), and the
+-- accounts on which it has posted expiries, if it was asked for these: no key tells of them.
 CREATE FUNCTION ballast.post_and_note(
     p_commit bigint, p_kind text[], p_key text[], p_account text[], p_peer text[], p_asset text[],
     p_amount bigint[], p_target bigint[], p_memo text[], p_op integer[])
@@ -10,6 +11,8 @@ RETURNS SETOF ballast.post_result
 LANGUAGE plpgsql
 SET search_path = ballast, pg_temp
 AS $$
+DECLARE
+    expiring CONSTANT integer := p_op[array_position(p_kind, 'expire')];
 BEGIN
     RETURN QUERY
     WITH result AS MATERIALIZED (
@@ -20,7 +23,7 @@ BEGIN
         SELECT p_commit, r.op, min(r.outcome), min(r.detail),
                array_remove(array_agg(r.account), NULL)
           FROM result AS r
-         WHERE p_commit IS NOT NULL AND r.outcome <> 'OK'
+         WHERE p_commit IS NOT NULL AND (r.outcome <> 'OK' OR r.op = expiring)
          GROUP BY r.op)
     SELECT * FROM result;
 END
@@ -133,8 +136,9 @@ $$;
 -- Result: see ballast.post_result; the rows of one operation stand together, by part. An
 -- operation that is refused or malformed changes nothing and disturbs no other. Announces
 -- nothing: its callers publish, or call ballast.announce().
--- p_commit, where given, was never used before: refusals are noted under it (ballast.refusal), for
--- whoever does not get the answer. p_forget: the caller has had the answer to that commit.
+-- p_commit, where given, was never used before: refusals and expiries are noted under it
+-- (ballast.refusal), for whoever does not get the answer. p_forget: the caller has had the answer to
+-- that commit.
 CREATE FUNCTION ballast.post_batch(
     p_kind text[], p_key text[], p_account text[], p_peer text[], p_asset text[],
     p_amount bigint[], p_target bigint[], p_memo text[], p_op integer[],

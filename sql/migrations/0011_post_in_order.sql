@@ -618,9 +618,10 @@ BEGIN
                                     OR (o_outcome[o] <> 'OK' AND o_names_payer[o])))
                        AS d (slot, wanted)
              WHERE d.wanted AND d.slot > 0 AND a_version[d.slot] > 0
-            -- Of those on which holds have expired, which no operation need show.
+            -- Of those on which holds have expired, which no operation need show; by that which asked
+            -- for it, if there is one.
             UNION
-            SELECT o_op[1], 'OK', false, n
+            SELECT (SELECT o_op[coalesce(array_position(o_kind, 'expire'), 1)]), 'OK', false, n
               FROM generate_subscripts(a_id, 1) AS n
              WHERE a_id[n] = ANY (v_expired)) AS x
      ORDER BY 1, 2;

@@ -26,8 +26,8 @@
  * their order, and the unique key tells which had been done (invariant 2). But a key tells only of
  * what was done: a mutation that the store had refused would be judged again, after those that
  * came later in the same commit, and might then pass. So the store notes what a commit refuses
- * under the commit's number, and that is asked first. Nothing of the old connection is to come any
- * more then: the link sees to it.
+ * under the commit's number, and that is asked first; so it does with the expiries of holds, of
+ * which no key tells. Nothing of the old connection is to come any more then: the link sees to it.
  *
  * A commit that the store rolled back is sent again in halves, until the mutation that is at fault
  * stands alone and is refused alone (fault row 8).
@@ -256,7 +256,8 @@ static void committed(struct commit *commit, const struct store_posted *posted)
     lane->batch_limit = lane->batch_limit * 2 < limit ? lane->batch_limit * 2 : limit;
     lane->forget = 0;
     for (size_t i = 0; i < commit->count; i++) {
-        if (commit->postings[i]->result.outcome != OUTCOME_OK) {
+        const struct store_posting *posting = commit->postings[i];
+        if (posting->result.outcome != OUTCOME_OK || posting->mutation.kind == MUTATION_EXPIRE) {
             lane->forget = commit->number;
         }
         if (on_detour(commit)) {

@@ -1,6 +1,7 @@
 /*
- * What a commit refused whose answer was lost: rows of sql/read_refusals.sql into the results of
- * its postings. An operation has a row for each account that its answer told of, or one without.
+ * What a commit refused whose answer was lost, and what it expired: rows of sql/read_refusals.sql
+ * into the results of its postings. An operation has a row for each account that its answer told
+ * of, or one without.
  */
 #include "store/link.h"
 
@@ -13,7 +14,8 @@
 enum { AT_OP, AT_OUTCOME, AT_DETAIL, AT_ACCOUNT };
 #define REFUSALS_SHAPE "4tt" ROWS_ACCOUNT
 
-static bool read_refusal(const PGresult *rows, int row, struct mutation_result *result)
+static bool read_refusal(const PGresult *rows, int row, enum mutation_kind kind,
+                         struct mutation_result *result)
 {
     const char *outcome = rows_text(rows, row, AT_OUTCOME);
     const char *detail = rows_text(rows, row, AT_DETAIL);
@@ -21,7 +23,7 @@ static bool read_refusal(const PGresult *rows, int row, struct mutation_result *
     snprintf(result->detail, sizeof result->detail, "%s", detail == NULL ? "" : detail);
     return outcome != NULL &&
            outcome_parse(&result->outcome, outcome, (size_t)PQgetlength(rows, row, AT_OUTCOME)) &&
-           result->outcome != OUTCOME_OK;
+           (result->outcome != OUTCOME_OK || kind == MUTATION_EXPIRE);
 }
 
 static bool read_refusals(const PGresult *rows, const struct store_request *request,
@@ -31,10 +33,14 @@ static bool read_refusals(const PGresult *rows, const struct store_request *requ
         return false;
     }
     for (int row = 0; row < PQntuples(rows); row++) {
+        struct store_posting *posting;
         int32_t op;
 
-        if (!rows_int4(rows, row, AT_OP, &op) || op < 0 || (size_t)op >= request->posting_count ||
-            !read_refusal(rows, row, &request->postings[op]->result)) {
+        if (!rows_int4(rows, row, AT_OP, &op) || op < 0 || (size_t)op >= request->posting_count) {
+            return false;
+        }
+        posting = request->postings[op];
+        if (!read_refusal(rows, row, posting->mutation.kind, &posting->result)) {
             return false;
         }
         if (!rows_is_null(rows, row, AT_ACCOUNT) &&

@@ -15,10 +15,12 @@ WHOLE = 999999
 # How far apart the cuts are. The rows of a reply are some 600 bytes, the arrays of a batch 500.
 STEP = {"quick": 97, "check": 41, "full": 1}[harness.LEVEL]
 WORKERS = 8
+WAITS = harness.WORKERS + " and wait_event_type = 'Lock'"
 
 
 class Doubt(harness.BooksCase):
-    conf = f"[listen]\nworkers = {WORKERS}\n[limits]\nrequest-timeout-ms = 60000\n"
+    conf = (f"[listen]\nworkers = {WORKERS}\n[limits]\nrequest-timeout-ms = 60000\n"
+            "[store]\nlock-timeout-ms = 3900\n")
 
     def setUp(self):
         self.proxy = fault_proxy.Proxy(self.box.postgres.port)
@@ -53,6 +55,30 @@ class Doubt(harness.BooksCase):
         self.assertGreater(change.of('commits_total{result="in-doubt"}'), 0)
         self.assertGreater(change.of("mutations_resubmitted_total"), 0)
         self.assertGreater(change.of("store_disconnects_total"), whole["up"] // STEP)
+
+    @harness.level("quick")
+    def test_an_expiry_is_published(self):
+        """No client asked for it, and no key tells of it; the cache hears of it all the same."""
+        client = self.box.client()
+        client.execute_command("OPEN", "held", "USD/2")
+        client.execute_command("CREDIT", "held", 10, "KEY", "held-credit")
+        client.execute_command("HOLD", "held", 7, "KEY", "held-hold")
+
+        def shown(source):
+            balance = harness.record(client.execute_command("BALANCE", "held"))
+            return balance["source"] == source and balance["held"]
+        self.assertEqual(harness.wait_for(lambda: shown("cache"), what="a cached value"), "7")
+        with self.box.table_locked("ballast.account_event"):
+            self.box.psql("set session_replication_role = replica; update ballast.hold "
+                          "set begun_at = now() - interval '1 hour', expires = now()")
+            harness.wait_for(lambda: self.box.backends(WAITS), what="an expiry under way")
+            self.proxy.freeze("down")
+        harness.wait_for(lambda: self.box.psql(
+            "select held from ballast.account where account_id = 'held'") == "0",
+            what="the expiry's commit")
+        self.proxy.cut()
+        self.proxy.mend()
+        harness.wait_for(lambda: shown("cache") == "0", 15 * SLOWNESS, "the expiry in the cache")
 
     def exchange_bytes(self):
         """Of one batch with its answer."""

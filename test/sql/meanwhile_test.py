@@ -66,6 +66,25 @@ def expired_by_a_refusal(tests, one, watch):
                 str((got, heard)))
 
 
+def expiries_are_noted(tests, one, watch):
+    """A commit whose answer was lost has expired holds: under its number stands where, until the answer
+    to it is known to have come."""
+    one.run(opening(["noted.a", "noted.b"]))
+    one.run(batch([credit("noted-1", "noted.a", 10), credit("noted-2", "noted.b", 10)]))
+    one.run(batch([decide("hold", "noted-3", "noted.a", 1, 1),
+                   decide("hold", "noted-4", "noted.b", 1, 1)]))
+    wait_until_due(watch, "noted.b")
+    rows = [credit("noted-5", "noted.b", 1), decide("expire", None, None, 1000)]
+    one.run(batch(rows)[:-1] + ", p_commit => 4711)")
+    left = watch.run("SELECT op, outcome, accounts FROM ballast.refusal WHERE commit_number = 4711")
+    tests.check("where a commit has expired holds is noted",
+                [row[:2] for row in left] == [["1", "OK"]]
+                and {"noted.a", "noted.b"} <= set(left[0][2][1:-1].split(",")), str(left))
+    one.run(batch([credit("noted-6", "noted.b", 1)])[:-1] + ", p_forget => 4711)")
+    left = watch.run("SELECT count(*) FROM ballast.refusal WHERE commit_number = 4711")
+    tests.check("and forgotten", left == [["0"]], str(left))
+
+
 def other_collation(tests, one):
     """What is posted from columns of whatever collation is sorted as by daemons."""
     one.run(opening(["sorted.a", "sorted.B"]))
@@ -88,6 +107,7 @@ def main():
     one, two, watch = Connection(), Connection(), Connection()
     opened_meanwhile(tests, one, two, watch)
     expired_by_a_refusal(tests, one, watch)
+    expiries_are_noted(tests, one, watch)
     other_collation(tests, one)
     for connection in (one, two, watch):
         connection.close()
