@@ -72,6 +72,9 @@ BEGIN
     SELECT CASE WHEN s.is_called THEN s.last_value ELSE 0 END INTO STRICT last_id
       FROM ballast.transfer_id AS s;
     SELECT * INTO STRICT state FROM ballast.system_roll_up FOR UPDATE;
+    IF state.pending_xact >= pg_snapshot_xmax(pg_current_snapshot()) THEN
+        state.pending_upto := NULL; -- of the server that a dump was taken from: begun anew
+    END IF;
     IF state.pending_upto IS NOT NULL
        AND pg_snapshot_xmin(pg_current_snapshot()) >= state.pending_xact THEN
         INSERT INTO ballast.system_balance AS b (account_id, asset, balance)

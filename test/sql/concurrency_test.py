@@ -365,6 +365,12 @@ def rolled_up(tests, one, two, watch):
     one.run("COMMIT")
     after = [int(watch.run("SELECT ballast.roll_up()")[0][0]) for _ in range(4)]
     tests.check("the roll-up advances once it has come", after[-1] >= int(late), str(after))
+    watch.run("UPDATE ballast.system_roll_up SET pending_xact = '4611686018427387904'")
+    two.run(rows("roll.b", "roll-restored", 1))
+    two.run(batch([dict(credit("roll-restored-back", "roll.b", 1, "debit"), peer="@roll")]))
+    restored = [int(watch.run("SELECT ballast.roll_up()")[0][0]) for _ in range(3)]
+    tests.check("and after a restore from a dump, in which transactions had higher numbers",
+                restored[-1] > after[-1], str((after, restored)))
     tests.check("a system account's balance, rolled up",
                 system_balance(watch, "@roll") == [("USD/2", -975)],
                 str(system_balance(watch, "@roll")))
