@@ -19,8 +19,10 @@
 --
 -- Locks, in this order, each step sorted, so that two batches cannot deadlock: keys (by inserting
 -- them into mutation), accounts that are being opened (by inserting them), accounts (by updating
--- them, or FOR NO KEY UPDATE). The transaction takes its id before a transfer id, which
--- ballast.roll_up() relies on.
+-- them, or FOR NO KEY UPDATE). One exception: an account that somebody else opens while a batch waits
+-- for another is locked late, out of its turn; where that is a deadlock, the batch that the server
+-- ends is sent again. The transaction takes its id before a transfer id, which ballast.roll_up()
+-- relies on.
 
 SET LOCAL ROLE ballast_owner;
 
