@@ -24,7 +24,7 @@ class Psql(harness.BooksCase):
             harness.wait_for(cached, what="a cached value")
             outcome, transfer, *rest = self.post(f"sql-{number}", "@world", "sql", 5).split("|")
             self.assertEqual((outcome, rest), ("OK", [str(5 * number), str(number + 1), "f"]))
-            harness.wait_for(lambda: client.get("sql") == str(5 * number), 5, "the posting")
+            harness.wait_for(lambda: client.get("sql") == str(5 * number), what="the posting")
         row = harness.record(client.execute_command("HISTORY", "sql", "COUNT", 1)[0])
         self.assertEqual((row["transfer"], row["key"], row["amount"]), (transfer, "sql-20", "5"))
         # The same keys and rules on both ways in.
@@ -34,7 +34,8 @@ class Psql(harness.BooksCase):
         self.assertTrue(self.post("sql-21", "sql", "@world", 10, "m").endswith("|90|22|t"))
         self.assertEqual(self.post("sql-22", "sql", "sql-peer", 30).split("|")[2:],
                          ["60", "23", "f"])
-        harness.wait_for(lambda: client.mget("sql", "sql-peer") == ["60", "30"], 5, "the transfer")
+        harness.wait_for(lambda: client.mget("sql", "sql-peer") == ["60", "30"],
+                         what="the transfer")
         for outcome, arguments in (("KEYREUSED", ("sql-22", "sql", "sql-peer", 31)),
                                    ("INSUFFICIENT", ("sql-23", "sql", "@world", 61)),
                                    ("NOACCOUNT", ("sql-23", "sql-none", "@world", 1)),

@@ -22,7 +22,7 @@ class Batching(harness.BooksCase):
     conf = "[limits]\nrequest-timeout-ms = 30000\n"
 
     def setUp(self):
-        wait_trusted(self.box, 20)
+        wait_trusted(self.box)
         self.client = self.box.client()
         self.addCleanup(self.client.close)
 
@@ -177,7 +177,7 @@ class Batching(harness.BooksCase):
             walking.set()
         walker = threading.Thread(target=walk_all)
         walker.start()
-        harness.wait_for(lambda: change.of("batch_size_sum") > 500, 20 * SLOWNESS, "mutations")
+        harness.wait_for(lambda: change.of("batch_size_sum") > 500, 30 * SLOWNESS, "mutations")
         self.box.postgres.restart("immediate")
         self.assertFalse(walking.is_set(), "the walk was over before the restart")
         walker.join()

@@ -169,7 +169,7 @@ class Charges(resp.MutationCase):
 
     def await_both(self):
         for number in (1, 2):
-            checker.wait_trusted(self.box, 20, number)
+            checker.wait_trusted(self.box, daemon=number)
 
     def test_nothing_is_decided_without_the_store(self):
         self.open("away", 5)
@@ -195,11 +195,11 @@ class Charges(resp.MutationCase):
         finally:
             self.box.postgres.start()
         harness.wait_for(lambda: self.three.ask("CANSPEND", "away", 5)[0] == "ALLOW",
-                         20 * checker.SLOWNESS, "the store back")
+                         30 * checker.SLOWNESS, "the store back")
         self.assertEqual(self.box.psql("select count(*) from ballast.decision"), before)
         # The keys were not used up.
         harness.wait_for(lambda: isinstance(self.three.ask("SUSPEND", "away", "KEY", "away-1"),
-                                            dict), 20 * checker.SLOWNESS, "a suspension")
+                                            dict), 30 * checker.SLOWNESS, "a suspension")
 
     @harness.level("check")
     def test_a_daemon_is_killed_while_it_decides(self):

@@ -31,7 +31,7 @@ class Doubt(harness.BooksCase):
         daemon.conf.write_text(text.replace(f"port={self.box.postgres.port}",
                                             f"port={self.proxy.port}"))
         daemon.restart()
-        wait_trusted(self.box, 20)
+        wait_trusted(self.box)
         self.addCleanup(daemon.stop)  # before its way to the store ends
         self.failed = []
 

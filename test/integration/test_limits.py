@@ -95,7 +95,8 @@ class Limits(resp.Case):
         for request, text in broken:
             with self.subTest(request=request[:60]):
                 connection = self.connect()
-                connection.send_raw(resp.encode("GET", "abuse") + request)
+                with contextlib.suppress(ConnectionError):  # closed before all of it was sent
+                    connection.send_raw(resp.encode("GET", "abuse") + request)
                 self.assert_bulk(connection.read(), "0")
                 self.assert_broken(connection, text)
         self.assertEqual(errors.of("protocol_errors_total"), len(broken))
@@ -184,7 +185,7 @@ class Limits(resp.Case):
         self.assertTrue(sender.is_alive(), "what nobody takes was asked for without end")
         started = time.monotonic()
         self.assert_bulk(self.connect().ask("GET", "depth"), "0")
-        self.assertLess(time.monotonic() - started, 1, "another client waits for it")
+        self.assertLess(time.monotonic() - started, checker.BUSY_SECONDS, "another client waits")
         self.assert_grown(peak, 8 * MB)
         for _ in range(count):
             self.assertEqual(connection.read()[5], "0")
@@ -230,7 +231,7 @@ class Limits(resp.Case):
             shown = self.connection.ask("CLIENT", "LIST")
             return not any(f"addr=127.0.0.1:{port} " in shown for port in ports)
         ports = [each.socket.getsockname()[1] for each in (idle, half, slow)]
-        harness.wait_for(ended, 10 * checker.SLOWNESS, "the end of who asks nothing")
+        harness.wait_for(ended, 30 * checker.SLOWNESS, "the end of who asks nothing")
         self.assertGreater(time.monotonic() - started, 1.4)
         for each in (idle, half, slow):
             self.assertEqual(each.await_end(), b"")
@@ -292,7 +293,7 @@ class Limits(resp.Case):
             self.assert_bulk(self.connection.ask("GET", "many"), "0")
             self.connection.ask("CREDIT", "many", 1, "KEY", f"many-{number}")
             self.connection.ask("DEBIT", "many", 1, "KEY", f"many-{number}-back")
-        self.assertLess(time.monotonic() - started, 10 * checker.SLOWNESS)
+        self.assertLess(time.monotonic() - started, 30 * checker.SLOWNESS)
         for client in clients:
             client.sendall(b"ny\r\n")
         for client in clients:
@@ -318,7 +319,7 @@ class Shed(resp.Case):
                           ("OPEN", "queue-more", "USD/2")):
                 reply = self.three.ask(*words)
                 self.assert_failure(reply, "BUSY", "nothing was applied", "try again after a while")
-            self.assertLess(time.monotonic() - started, 2 * checker.SLOWNESS, "not shed early")
+            self.assertLess(time.monotonic() - started, checker.BUSY_SECONDS, "not shed early")
             self.assert_bulk(self.three.ask("GET", "queue"), "0")
         self.assertEqual([harness.record(self.connection.read())["balance"] for _ in range(10)],
                          [str(number) for number in range(1, 11)])
@@ -341,7 +342,7 @@ class Shed(resp.Case):
             for words in (("GET", "reads-more"), ("MGET", "reads-more"), ("EXISTS", "reads-more"),
                           ("BALANCE", "reads-more")):
                 self.assert_failure(self.three.ask(*words), "BUSY", "try again after a while")
-            self.assertLess(time.monotonic() - started, 2 * checker.SLOWNESS, "not shed early")
+            self.assertLess(time.monotonic() - started, checker.BUSY_SECONDS, "not shed early")
         replies = [self.connection.read() for _ in range(sent)]
         shed = [reply for reply in replies if reply is not None]
         self.assertEqual({reply.code for reply in shed}, {"BUSY"})

@@ -136,7 +136,7 @@ class Restored(harness.Case):
 
     def trusted(self):
         for number in (1, 2):
-            wait_trusted(self.box, 10, number)
+            wait_trusted(self.box, daemon=number)
 
 
 class Outage(harness.Case):
@@ -148,13 +148,13 @@ class Outage(harness.Case):
     def test_the_era_outlives_it(self):
         for turn in range(3):
             for number in (1, 2):
-                wait_trusted(self.box, 10, number)
+                wait_trusted(self.box, daemon=number)
             before = self.box.psql("SELECT id FROM ballast.era")
             self.box.postgres.stop("immediate")
             pass_time(2.5 + turn / 3)
             self.box.postgres.start()
             for number in (1, 2):
-                wait_trusted(self.box, 10, number)
+                wait_trusted(self.box, daemon=number)
             pass_time(1.2)  # that a daemon's silence takes to be noticed
             self.assertEqual(self.box.psql("SELECT id FROM ballast.era"), before)
 

@@ -58,7 +58,7 @@ class Pooler(harness.BooksCase):
         self.pool(mode)
         before = self.said()
         self.daemon.restart()
-        harness.wait_for(lambda: self.said() > before, 20 * SLOWNESS, "the reason in the log")
+        harness.wait_for(lambda: self.said() > before, 30 * SLOWNESS, "the reason in the log")
         client = self.box.client()
         self.refused("UNAVAILABLE", client, "OPEN", f"refused-{mode}", "USD/2")
         self.assertIn("pooler", self.refused("UNAVAILABLE", client, "CREDIT", "anybody", 1,

@@ -17,7 +17,7 @@ class Restore(harness.BooksCase):
 
     def setUp(self):
         for number in (1, 2):
-            wait_trusted(self.box, 20, number)
+            wait_trusted(self.box, daemon=number)
         self.account = self._testMethodName.removeprefix("test_")
         self.post("OPEN", self.account, "USD/2")
         self.post("CREDIT", self.account, 5, "KEY", f"{self.account}-kept")
@@ -33,7 +33,7 @@ class Restore(harness.BooksCase):
         shutil.copytree(postgres.data, copy, symlinks=True)
         postgres.start()
         for number in (1, 2):
-            wait_trusted(self.box, 20, number)
+            wait_trusted(self.box, daemon=number)
         return copy
 
     def restore(self, copy, new_timeline):
@@ -59,7 +59,7 @@ class Restore(harness.BooksCase):
         self.assertEqual(lost["balance"], "7")
         for number in (1, 2):
             harness.wait_for(lambda n=number: self.post("BALANCE", self.account, daemon=n)["source"]
-                             == "cache", 10 * SLOWNESS, "the newer value in the cache")
+                             == "cache", 30 * SLOWNESS, "the newer value in the cache")
         self.restore(copy, new_timeline)
         for number in (1, 2):
             self.await_shown("5", number)
@@ -71,11 +71,11 @@ class Restore(harness.BooksCase):
             fresh = self.post("BALANCE", self.account, "FRESH", daemon=daemon)
             return (fresh["balance"] == balance == client.get(self.account)
                     and fresh["stale"] == 0)
-        harness.wait_for(shown, 15 * SLOWNESS, f"{balance} at daemon {daemon}")
+        harness.wait_for(shown, 30 * SLOWNESS, f"{balance} at daemon {daemon}")
 
     def check_whole(self):
         for number in (1, 2):
-            wait_trusted(self.box, 20, number)
+            wait_trusted(self.box, daemon=number)
             self.assertEqual(self.box.client(number).get(self.account), "8")
         self.box.cli("reconcile")
 
@@ -87,7 +87,7 @@ class Restore(harness.BooksCase):
             self.assertEqual(self.box.client(number).get(self.account), "5")
         self.box.cli("accept-timeline")
         reply = harness.wait_for(lambda: self.post("CREDIT", self.account, 3, "KEY",
-                                                   f"{self.account}-new"), 10 * SLOWNESS,
+                                                   f"{self.account}-new"), 30 * SLOWNESS,
                                  "mutations")
         self.assertEqual((reply["balance"], reply["duplicate"]), ("8", 0))
         self.check_whole()

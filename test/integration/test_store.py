@@ -12,7 +12,8 @@ import redis
 
 import harness
 import resp
-from checker import SLOWNESS, Change, Load, Wire, metrics_of, pass_time, trust_of, wait_trusted
+from checker import (BUSY_SECONDS, SLOWNESS, Change, Load, Wire, metrics_of, pass_time, trust_of,
+                     wait_trusted)
 
 ALL = "application_name like 'ballastd %'"
 # Read while the store is away for longer than a restart takes.
@@ -21,7 +22,7 @@ AWAY = ("STALE", "UNAVAILABLE")
 
 class StoreCase(harness.BooksCase):
     def setUp(self):
-        wait_trusted(self.box, 20)
+        wait_trusted(self.box)
         self.client = self.box.client()
         self.addCleanup(self.client.close)
 
@@ -88,7 +89,7 @@ class Streams:
                         for name, reply in self.answers.values() if name == account]
             case.assertEqual(sorted(versions), list(range(2, len(versions) + 2)), account)
             case.assertEqual(case.journal_of(account), f"{len(versions)}|{len(versions)}")
-            balance = harness.wait_for(lambda: case.client.get(account), 10 * SLOWNESS,
+            balance = harness.wait_for(lambda: case.client.get(account), 30 * SLOWNESS,
                                        "a connection for reads")
             case.assertEqual(balance, str(len(versions)))
 
@@ -103,7 +104,7 @@ class Interrupted(StoreCase):
         change = Change(self.box.daemon)
         with Streams(self.box, "restart") as streams:
             streams.await_answers(500)
-            for _ in range(5):
+            for _ in range(20):  # until one meets a commit
                 self.box.postgres.restart("immediate")
                 streams.await_answers(500)
                 if change.of('commits_total{result="in-doubt"}') > 0:
@@ -150,7 +151,7 @@ class Interrupted(StoreCase):
             self.assertEqual((credit["balance"], credit["version"]), ("5", "2"))
             harness.wait_for(lambda: self.box.psql(
                 "select count(*) from pg_stat_activity where state = 'active' and "
-                f"{harness.WORKERS}") == "0", 10 * SLOWNESS, "the end of the old backend's work")
+                f"{harness.WORKERS}") == "0", 30 * SLOWNESS, "the end of the old backend's work")
             self.assertEqual(self.journal_of(account), "1|1")
             self.assertEqual(self.client.get(account), "5")
 
@@ -164,7 +165,7 @@ class Interrupted(StoreCase):
                                               f"port={wire.port}"))
         daemon.restart()
         try:
-            wait_trusted(self.box, 20)
+            wait_trusted(self.box)
             self.client = self.box.client()
             self.client.execute_command("OPEN", "refused", "USD/2")
             with resp.Connection(daemon) as connection:
@@ -246,13 +247,13 @@ class Locked(StoreCase):
                     answers.append(harness.record(other.execute_command(
                         "CREDIT", "locked", 1, "KEY", f"locked-{number}")))
         waiter = threading.Thread(target=credit_locked)
-        self.addCleanup(waiter.join, 20 * SLOWNESS)
+        self.addCleanup(waiter.join, 30 * SLOWNESS)
         slowest = 0.0
         with self.box.locked("locked"):
             waiter.start()
             harness.wait_for(lambda: metrics_of(self.box.daemon)["requests_in_flight"] > 0,
                              what="the mutation of the locked account")
-            for number in range(40):
+            for number in range(20):
                 started = time.monotonic()
                 self.client.execute_command("CREDIT", "free", 1, "KEY", f"free-{number}")
                 slowest = max(slowest, time.monotonic() - started)
@@ -261,7 +262,7 @@ class Locked(StoreCase):
         waiter.join(20 * SLOWNESS)
         self.assertEqual([answer["balance"] for answer in answers], ["1", "2", "3"])
         # In one batch with the locked account it waits for one lock timeout, and no longer.
-        self.assertLess(slowest, 1.0 * SLOWNESS)
+        self.assertLess(slowest, 0.3 + BUSY_SECONDS)
 
     def test_order_of_a_connection_with_a_locked_account(self):
         """Mutations behind the locked one take effect after it, on the same connection."""
@@ -284,7 +285,7 @@ class Locked(StoreCase):
             started = time.monotonic()
             with self.assertRaisesRegex(redis.ResponseError, "^(UNAVAILABLE|UNKNOWN) "):
                 self.client.execute_command("CREDIT", "for-ever", 1, "KEY", "ever-1")
-            self.assertLess(time.monotonic() - started, 8 + 0.5 * SLOWNESS)
+            self.assertLess(time.monotonic() - started, 8 + BUSY_SECONDS)
         for _ in range(2):
             reply = harness.record(self.client.execute_command("CREDIT", "for-ever", 1,
                                                                "KEY", "ever-1"))
@@ -299,10 +300,11 @@ class Away(StoreCase):
     def setUp(self):
         super().setUp()
         self.account = self._testMethodName
-        self.client.execute_command("OPEN", self.account, "USD/2", "FLOOR", -10)
-        self.client.execute_command("CREDIT", self.account, 7, "KEY", f"{self.account}-open")
+        for words in (("OPEN", self.account, "USD/2", "FLOOR", -10),
+                      ("CREDIT", self.account, 7, "KEY", f"{self.account}-open")):
+            harness.wait_for(lambda w=words: self.client.execute_command(*w), what=words[0])
         harness.wait_for(lambda: trust_of(self.client) == "trusting" and
-                         self.balance()["source"] == "cache", 10 * SLOWNESS, "a value")
+                         self.balance()["source"] == "cache", 30 * SLOWNESS, "a value")
 
     def balance(self, *words):
         return harness.record(self.client.execute_command("BALANCE", self.account, *words))
@@ -320,7 +322,7 @@ class Away(StoreCase):
         try:
             return call(*words)
         finally:
-            self.assertLess(time.monotonic() - started, 1.5 + 0.5 * SLOWNESS, words)
+            self.assertLess(time.monotonic() - started, 1.5 + BUSY_SECONDS, words)
 
     @harness.level("quick")
     def test_stale_and_refused_until_it_is_back(self):
@@ -330,9 +332,9 @@ class Away(StoreCase):
 
             def stale():
                 return self.in_time(self.balance)["stale"] == 1
-            harness.wait_for(stale, 5 * SLOWNESS, "an answer marked stale")
+            harness.wait_for(stale, 30 * SLOWNESS, "an answer marked stale")
             # The lease ends a second after the last renewal, and not before the store was lost.
-            self.assertLess(time.monotonic() - started, 4 * SLOWNESS)
+            self.assertLess(time.monotonic() - started, 3 + BUSY_SECONDS)
             for words in (("GET", self.account), ("MGET", self.account, self.account)):
                 self.in_time(self.refused, "STALE", self.client, *words)
             balance = self.in_time(self.balance)
@@ -353,12 +355,12 @@ class Away(StoreCase):
             self.assertEqual(metrics_of(self.box.daemon)["store_up"], 0)
         finally:
             self.box.postgres.start()
-        harness.wait_for(lambda: self.client.get(self.account) == "7", 5 * SLOWNESS, "the store")
+        harness.wait_for(lambda: self.client.get(self.account) == "7", 30 * SLOWNESS, "the store")
         self.assertEqual(self.balance()["stale"], 0)
         harness.wait_for(lambda: self.client.execute_command(
-            "CREDIT", self.account, 1, "KEY", "away-1"), 5 * SLOWNESS, "mutations")
+            "CREDIT", self.account, 1, "KEY", "away-1"), 30 * SLOWNESS, "mutations")
         self.assertEqual(self.client.get(self.account), "8")  # the refused one was not applied
-        harness.wait_for(lambda: self.readiness() == 200, 10 * SLOWNESS, "readiness")
+        harness.wait_for(lambda: self.readiness() == 200, 30 * SLOWNESS, "readiness")
 
     def test_in_doubt_until_it_is_back(self):
         """A commit that is under way when the server dies: UNKNOWN at the deadline, and the same
@@ -378,9 +380,10 @@ class Away(StoreCase):
                 self.box.postgres.start()
         codes = {reply.code if isinstance(reply, resp.Failure) else "OK" for reply in replies}
         self.assertLessEqual(codes, {"OK", "UNKNOWN", "UNAVAILABLE"})
-        wait_trusted(self.box, 20)
-        with resp.Connection(self.box.daemon) as connection:
-            repeated = connection.ask_all(commands)
+        wait_trusted(self.box)
+        with resp.Connection(self.box.daemon) as connection:  # in parts: the deadline is short
+            repeated = [reply for start in range(0, len(commands), 200)
+                        for reply in connection.ask_all(commands[start:start + 200])]
         first = {}
         for words, reply, again in zip(commands, replies, repeated, strict=True):
             again = harness.record(again)
@@ -410,7 +413,7 @@ class Away(StoreCase):
                           "alter system reset default_transaction_read_only")
             self.box.psql("select pg_reload_conf()")
         harness.wait_for(lambda: self.client.execute_command(
-            "CREDIT", self.account, 1, "KEY", "read-only-1"), 5 * SLOWNESS, "mutations")
+            "CREDIT", self.account, 1, "KEY", "read-only-1"), 30 * SLOWNESS, "mutations")
         self.assertEqual(self.client.get(self.account), "8")
 
     def refuses_writes(self):
@@ -436,7 +439,7 @@ class Away(StoreCase):
             finally:
                 self.box.postgres.resume()
         reply = harness.record(harness.wait_for(lambda: self.client.execute_command(
-            "CREDIT", self.account, 1, "KEY", "silent-1"), 10 * SLOWNESS, "a definite answer"))
+            "CREDIT", self.account, 1, "KEY", "silent-1"), 30 * SLOWNESS, "a definite answer"))
         self.assertEqual((reply["balance"], reply["version"]), ("8", "3"))
         self.assertEqual(self.journal_of(self.account), "2|2")
 

@@ -18,7 +18,7 @@ class Unavailable(resp.Case):
 
     def setUp(self):
         super().setUp()
-        checker.wait_trusted(self.box, 20)
+        checker.wait_trusted(self.box)
 
     @contextlib.contextmanager
     def store_stopped(self):
@@ -31,7 +31,7 @@ class Unavailable(resp.Case):
 
     def await_store(self):
         harness.wait_for(lambda: self.connect().ask("OPEN", "back", "USD/2")[0] == "account",
-                         20 * checker.SLOWNESS, "an answer of the store")
+                         30 * checker.SLOWNESS, "an answer of the store")
 
     @contextlib.contextmanager
     def poster_paused(self):
@@ -46,7 +46,7 @@ class Unavailable(resp.Case):
     def timed(self, connection, *words):
         started = time.monotonic()
         reply = connection.ask(*words)
-        self.assertLess(time.monotonic() - started, TIMEOUT_SECONDS + 0.5 * checker.SLOWNESS, words)
+        self.assertLess(time.monotonic() - started, TIMEOUT_SECONDS + checker.BUSY_SECONDS, words)
         return reply
 
     def open_cached(self, account, amount):
@@ -113,7 +113,7 @@ class Unavailable(resp.Case):
         def repeated():
             reply = self.three.ask("CREDIT", "doubt", 1, "KEY", "doubt-1")
             return not isinstance(reply, resp.Failure) and reply
-        reply = harness.wait_for(repeated, 20 * checker.SLOWNESS, "a definite answer")
+        reply = harness.wait_for(repeated, 30 * checker.SLOWNESS, "a definite answer")
         self.assertEqual((reply["balance"], reply["version"]), ("6", "3"))
         self.assertEqual(self.three.ask("GET", "doubt"), "6")
 
@@ -134,8 +134,7 @@ class Unavailable(resp.Case):
             last_known = harness.record(connections[2].read())
             self.assertEqual((last_known["balance"], last_known["source"], last_known["stale"]),
                              ("5", "cache", 1))
-            self.assertLess(time.monotonic() - started,
-                            TIMEOUT_SECONDS + 0.5 * checker.SLOWNESS)
+            self.assertLess(time.monotonic() - started, TIMEOUT_SECONDS + checker.BUSY_SECONDS)
         self.assertIsNone(self.three.ask("GET", "slow-none"))
         self.assertGreaterEqual(change.of("store_read_pauses_total"), 1)  # the breaker opened
 
@@ -149,7 +148,7 @@ class Unavailable(resp.Case):
                 for number in range(40))
             took = time.monotonic() - started
         self.assertEqual({reply.code for reply in replies}, {"UNAVAILABLE"})
-        self.assertLess(took, TIMEOUT_SECONDS * 2 + checker.SLOWNESS)
+        self.assertLess(took, TIMEOUT_SECONDS + checker.BUSY_SECONDS)
 
     def reload(self, milliseconds):
         daemon = self.box.daemon

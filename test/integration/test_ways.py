@@ -40,7 +40,7 @@ class WayCase(harness.BooksCase):
 
     def setUp(self):
         for number in (1, 2):
-            wait_trusted(self.box, 20, number)
+            wait_trusted(self.box, daemon=number)
         self.first, self.second = (self.box.client(number) for number in (1, 2))
         self.addCleanup(self.first.close)
         self.addCleanup(self.second.close)
@@ -56,7 +56,7 @@ class WayCase(harness.BooksCase):
             yield load
             self.proxy.mend()
             for number in (1, 2):
-                wait_trusted(self.box, 8, number)
+                wait_trusted(self.box, daemon=number)
             load.await_operations(200, 30)
         load.check_store()
         lines = self.daemon.log.read_text().splitlines()[before:]
@@ -76,7 +76,7 @@ class WayToRedis(WayCase):
                 self.proxy.freeze(direction)
                 load.await_operations(200, 30)
                 self.proxy.mend()
-                wait_trusted(self.box, 8, 2)
+                wait_trusted(self.box, daemon=2)
         self.assertGreaterEqual(change.of("cache_disconnects_total"), 3)
         self.assertGreater(change.of("store_answers_total"), 0)
 
@@ -88,7 +88,7 @@ class WayToRedis(WayCase):
                 self.proxy.slow(1, direction)
                 load.await_operations(200, 30)
                 self.proxy.mend()
-                wait_trusted(self.box, 8, 2)
+                wait_trusted(self.box, daemon=2)
         self.assertGreaterEqual(change.of("cache_disconnects_total"), 2)
 
     @harness.level("full")
@@ -106,10 +106,10 @@ class WayToRedis(WayCase):
                    for count in (1, 5, 30, 200, 1000)]
         with self.load(len(faults)) as load:
             for fault in faults:
-                wait_trusted(self.box, 8, 2)
+                wait_trusted(self.box, daemon=2)
                 change = Change(self.daemon)
                 fault()
-                harness.wait_for(lambda c=change: c.of("cache_disconnects_total") > 0, 8 * SLOWNESS,
+                harness.wait_for(lambda c=change: c.of("cache_disconnects_total") > 0, 30 * SLOWNESS,
                                  "the end of the connection")
                 load.await_operations(30, 30)
         rss = int(self.second.info("memory")["used_memory_peak"])
@@ -142,7 +142,7 @@ class WayToRedis(WayCase):
         self.second = self.box.client(2)
         self.assertEqual([self.second.get(account), self.first.get(account)], ["6", "6"])
         for number in (1, 2):
-            wait_trusted(self.box, 8, number)
+            wait_trusted(self.box, daemon=number)
 
     @harness.level("check")
     def test_killed_between_commit_and_publish(self):
@@ -217,7 +217,7 @@ class SlowStore(WayCase):
         self.assertGreaterEqual(codes.count("BUSY"), 100)
         self.assertEqual(change.of('busy_total{limit="queue"}'), codes.count("BUSY"))
         self.proxy.mend()
-        harness.wait_for(lambda: metrics_of(self.daemon)["store_up"] == 1, 10 * SLOWNESS,
+        harness.wait_for(lambda: metrics_of(self.daemon)["store_up"] == 1, 30 * SLOWNESS,
                          "the store")
         self.check_truth(commands, codes)
 
