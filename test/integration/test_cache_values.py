@@ -13,7 +13,7 @@ from checker import SLOWNESS, Change, trust_of
 class Lies(CacheCase):
     """What stands at a key is wrong: the answer is right, the entry is mended, the event counts."""
 
-    conf = "[cache]\nwarm = no\n"  # it is the readers who mend here
+    conf = harness.STEADY + "warm = no\n"  # it is the readers who mend here
 
     def setUp(self):
         super().setUp()
@@ -146,6 +146,8 @@ class Lies(CacheCase):
 class Absence(CacheCase):
     """nil comes only from the store (invariant 5, rule T10)."""
 
+    conf = harness.PATIENT
+
     @harness.level("quick")
     def test_unknown_ids_load_the_store_once(self):
         unknown = [f"once-{number}" for number in range(1000)]
@@ -207,7 +209,7 @@ class Absence(CacheCase):
         finally:
             self.box.postgres.start()
         # The warmed cache knows "here" before a reading link is up; "nobody" takes the store.
-        harness.wait_for(lambda: self.client.get("nobody") is None, 10 * SLOWNESS, "the store")
+        harness.wait_for(lambda: self.client.get("nobody") is None, 30 * SLOWNESS, "the store")
         self.assertEqual(self.client.get("here"), "1")
 
     def test_remembered_absence_is_stale_while_the_store_is_away(self):
@@ -217,14 +219,14 @@ class Absence(CacheCase):
         self.box.postgres.stop("immediate")
         try:
             # The cache remembers it for longer than it is trusted.
-            harness.wait_for(lambda: trust_of(self.client) != "trusting", 5 * SLOWNESS,
+            harness.wait_for(lambda: trust_of(self.client) != "trusting", 30 * SLOWNESS,
                              "the end of the lease")
             self.assertGreater(self.redis.pttl(PREFIX + "never"), 0)
             self.refused("UNAVAILABLE", self.client, "GET", "never")
             self.refused("UNAVAILABLE", self.client, "BALANCE", "never")
         finally:
             self.box.postgres.start()
-        harness.wait_for(lambda: self.client.get("trust-probe") == "0", 10 * SLOWNESS, "the store")
+        harness.wait_for(lambda: self.client.get("trust-probe") == "0", 30 * SLOWNESS, "the store")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ def nobody():
 
 class CutOff(harness.Case):
     daemons = 2
+    conf = harness.PATIENT
 
     def cut_off(self, daemon, how):
         daemon.configure(f"[cache]\naddress = 127.0.0.1:{nobody()}\nwhen-cut-off = {how}")
@@ -54,7 +55,7 @@ class CutOff(harness.Case):
             harness.wait_for(lambda: self.source(1) == "cache", what="the cache of the other")
             reply = harness.record(client.execute_command("CREDIT", "alice", 1, "KEY", "k2"))
             self.assertEqual(reply["balance"], "8")
-            self.assertEqual(self.source(1), "cache")
+            harness.wait_for(lambda: self.source(1) == "cache", what="the cache of the other, still")
             self.assertEqual(self.box.psql("SELECT count(*) FROM ballast.lease"), "1")
 
         with self.subTest("connected again it joins"):

@@ -39,13 +39,13 @@ class Leases(harness.BooksCase):
 
     def setUp(self):
         for number in (1, 2):
-            wait_trusted(self.box, 20, number)
+            wait_trusted(self.box, daemon=number)
         self.first, self.second = (self.box.client(number) for number in (1, 2))
         self.account = self._testMethodName.removeprefix("test_")
         self.second.execute_command("OPEN", self.account, "USD/2")
         for client in (self.first, self.second):
             harness.wait_for(lambda c=client: harness.record(c.execute_command(
-                "BALANCE", self.account))["source"] == "cache", 10 * SLOWNESS, "a cached value")
+                "BALANCE", self.account))["source"] == "cache", 30 * SLOWNESS, "a cached value")
             self.addCleanup(client.close)
         for proxy in (self.to_postgres, self.to_redis):
             self.addCleanup(proxy.mend)
@@ -61,7 +61,7 @@ class Leases(harness.BooksCase):
 
     def await_renewal(self):
         before = self.lease("told_at")
-        harness.wait_for(lambda: self.lease("told_at") not in ("", before), 20 * SLOWNESS,
+        harness.wait_for(lambda: self.lease("told_at") not in ("", before), 30 * SLOWNESS,
                          "a renewal of the first daemon's lease")
 
     def credit_without_redis(self):
@@ -112,7 +112,7 @@ class Leases(harness.BooksCase):
         with resp.Connection(self.box.daemons[0]) as connection:
             connection.send("CREDIT", self.account, 1, "KEY", self.account)
             harness.wait_for(lambda: change.of('commits_total{result="failed"}') > 0
-                             or self.box.psql(posted) == "1", 10 * SLOWNESS, "an attempt")
+                             or self.box.psql(posted) == "1", 30 * SLOWNESS, "an attempt")
             self.assertEqual(self.box.psql(posted), "0")
             self.fence(False)
             reply = harness.record(connection.read())
@@ -123,10 +123,11 @@ class Leases(harness.BooksCase):
 class Writes(harness.BooksCase):
     """The key is gone by the time it is written: what had taken it away may have been newer."""
 
-    conf = "[cache]\nwarm = no\nlease-ms = 10000\n"  # a locked table holds renewals up
+    # A locked table holds renewals up.
+    conf = harness.PATIENT + "warm = no\nlease-ms = 10000\n"
 
     def setUp(self):
-        wait_trusted(self.box, 20)
+        wait_trusted(self.box)
         self.client, self.redis = self.box.client(), self.box.redis.client()
         self.addCleanup(self.client.close)
         self.addCleanup(self.redis.close)

@@ -12,6 +12,8 @@ DIGITS = "^[1-9][0-9]*$"
 
 
 class Protocol(resp.Case):
+    conf = harness.STEADY
+
     # --- from bytes to commands ---
 
     def test_any_case(self):

@@ -15,7 +15,7 @@ def account(number):
 
 
 class Rebuild(harness.Case):
-    conf = "[cache]\nwarm = no\n"  # what a rebuild writes would be there already
+    conf = harness.PATIENT + "warm = no\n"  # what a rebuild writes would be there already
 
     @classmethod
     def setUpClass(cls):
@@ -76,14 +76,15 @@ class Rebuild(harness.Case):
 
     def test_rate_and_a_second_one(self):
         self.box.redis.client().flushall()
-        first = subprocess.Popen(self.command("--rate", "2000"), stdout=subprocess.PIPE, text=True)
+        # So slow that the second one comes while it runs.
+        first = subprocess.Popen(self.command("--rate", "500"), stdout=subprocess.PIPE, text=True)
         self.addCleanup(first.kill)
         runs = "select count(*) from ballast.rebuild_run where state = 'running'"
-        harness.wait_for(lambda: self.box.psql(runs) == "1", 10, "a rebuild")
+        harness.wait_for(lambda: self.box.psql(runs) == "1", what="a rebuild")
         refused = self.box.cli("rebuild", "--no-wait", expect=75)
         self.assertIn(f":{first.pid}", refused.stderr)
         second = self.rebuild()
-        out, _ = first.communicate(timeout=30)
+        out, _ = first.communicate(timeout=60)
         summary = json.loads(out.splitlines()[-1])
         self.assertGreater(summary["seconds"], 1.0)
         self.assertTrue(second["joined"])
@@ -95,7 +96,7 @@ class Rebuild(harness.Case):
         process = subprocess.Popen(self.command("--rate", "500"), stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.kill)
-        harness.wait_for(lambda: len(self.keys()) > 200, 20, "some values")
+        harness.wait_for(lambda: len(self.keys()) > 200, what="some values")
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
         self.assertEqual(process.returncode, 1)
@@ -115,7 +116,7 @@ class Rebuild(harness.Case):
         finally:
             self.box.daemon.start()
         harness.wait_for(lambda: harness.record(self.box.client().execute_command(
-            "BALANCE", account(9)))["source"] == "cache", 10, "a cached answer")
+            "BALANCE", account(9)))["source"] == "cache", what="a cached answer")
 
     def test_without_redis(self):
         self.box.redis.stop()

@@ -17,6 +17,8 @@ HOUR = 3600
 @harness.level("check")
 @unittest.skipIf(SLOWNESS > 1, "a sanitizer wants to be loaded first itself")
 class WallClock(harness.BooksCase):
+    conf = harness.STEADY
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -56,7 +58,7 @@ class WallClock(harness.BooksCase):
         return tuple(round((time - now) / HOUR) for time in times)
 
     def test_jumps(self):
-        wait_trusted(self.box, 20)
+        wait_trusted(self.box)
         client = self.box.client()
         self.assertEqual(self.hours(), (0, 0, 0))
         change = Change(self.box.daemon)

@@ -11,7 +11,7 @@ from checker import SLOWNESS, Load, metrics_of, trust_of
 
 ACCOUNTS = 20000
 WARM_SECONDS_MAX = 30 * SLOWNESS  # a few seconds, on a machine that is not busy
-STOP_SECONDS_MAX = 5
+STOP_SECONDS_MAX = 10
 
 
 def account(number):
@@ -29,6 +29,7 @@ def open_accounts(box, count):
 
 class WarmCase(harness.Case):
     accounts = 3000
+    conf = harness.PATIENT
 
     @classmethod
     def setUpClass(cls):
@@ -55,7 +56,7 @@ class WarmCase(harness.Case):
                     harness.wait_for(
                         lambda key=key, value=value, client=client:
                         client.config_get(f"cache.{key}")[f"cache.{key}"] == value,
-                        5 * SLOWNESS, f"{key} = {value}")
+                        30 * SLOWNESS, f"{key} = {value}")
 
     def cached(self):
         """Accounts of this file that Redis has a key of."""
@@ -75,14 +76,14 @@ class WarmCase(harness.Case):
         return (client or self.client).info("trust")["warming"] == "yes"
 
     def await_warming(self):
-        harness.wait_for(self.warming, 10 * SLOWNESS, "a warming")
+        harness.wait_for(self.warming, 30 * SLOWNESS, "a warming")
 
     def flush(self):
         """Empties Redis, and waits until the next era is trusted."""
         era = self.client.info("trust")["era"]
         self.redis.flushall()
         harness.wait_for(lambda: self.client.info("trust")["era"] > era
-                         and trust_of(self.client) == "trusting", 10 * SLOWNESS, "a new era")
+                         and trust_of(self.client) == "trusting", 30 * SLOWNESS, "a new era")
 
 
 class Warm(WarmCase):
@@ -125,10 +126,10 @@ class Warm(WarmCase):
         changed = [account(ACCOUNTS - 1 - number) for number in range(50)]
         for name in changed:
             self.client.execute_command("CREDIT", name, 1, "KEY", f"{self.id()}-{name}")
-        self.configure("warm-rate = 1000")
+        self.configure("warm-rate = 500")
         self.flush()
         harness.wait_for(lambda: self.redis.exists(*(f"bal:{name}" for name in changed)) == 50,
-                         10 * SLOWNESS, "the accounts that changed last")
+                         30 * SLOWNESS, "the accounts that changed last")
         self.assertLess(self.cached(), 4000)
         trust = self.client.info("trust")
         self.assertEqual(trust["warming"], "yes")
@@ -212,7 +213,7 @@ class Ways(WarmCase):
         self.flush()
         self.await_warming()
         self.configure("warm = no")
-        harness.wait_for(lambda: not self.warming(), 5 * SLOWNESS, "the end")
+        harness.wait_for(lambda: not self.warming(), 30 * SLOWNESS, "the end")
         self.assertEqual(self.last_run()[1], "failed")
 
     def test_a_rebuild_takes_over(self):
@@ -222,7 +223,7 @@ class Ways(WarmCase):
         self.assertIn("ballastd", self.box.cli("rebuild", "--no-wait", expect=75).stderr)
         started = time.monotonic()
         done = json.loads(self.box.cli("rebuild", "--json").stdout.splitlines()[-1])
-        self.assertLess(time.monotonic() - started, 10 * SLOWNESS)
+        self.assertLess(time.monotonic() - started, 20 * SLOWNESS)  # 30, at the warming's rate
         self.assertFalse(done["joined"])
         self.assertEqual(done["written"] + done["kept"], self.accounts)
         self.assertEqual(self.cached(), self.accounts)
@@ -242,7 +243,7 @@ class Ways(WarmCase):
         self.configure("warm-rate = 2000")
         self.flush()
         harness.wait_for(lambda: "maxmemory: the rest" in self.box.daemon.log.read_text()[log:],
-                         15 * SLOWNESS, "the line in the log")
+                         30 * SLOWNESS, "the line in the log")
         self.assertLess(self.cached(), self.accounts)
         self.redis.config_set("maxmemory", 0)
         self.flush()
@@ -254,7 +255,7 @@ class Ways(WarmCase):
         self.flush()
         for number in range(300):
             self.client.get(account(number))
-        harness.wait_for(lambda: self.cached() == 300, 5 * SLOWNESS, "what was read")
+        harness.wait_for(lambda: self.cached() == 300, 30 * SLOWNESS, "what was read")
         self.configure("warm = yes")
         self.await_warm()
         written = self.box.psql(
@@ -289,7 +290,7 @@ class Two(WarmCase):
             self.addCleanup(client.close)
         def find():
             return [number for number in (0, 1) if self.warming(clients[number])]
-        victim = harness.wait_for(find, 10 * SLOWNESS, "a warming")[0]
+        victim = harness.wait_for(find, 30 * SLOWNESS, "a warming")[0]
         self.box.daemons[victim].kill()
         try:
             self.client = clients[1 - victim]
