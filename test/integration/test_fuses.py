@@ -14,7 +14,7 @@ SUSPENSIONS, CHARGES = 5, 3
 
 class Fuses(resp.MutationCase):
     daemons = 2
-    conf = f"[fuses]\ncharges = {CHARGES}\nsuspensions = {SUSPENSIONS}\n"
+    conf = harness.STEADY + f"[fuses]\ncharges = {CHARGES}\nsuspensions = {SUSPENSIONS}\n"
 
     def setUp(self):
         super().setUp()
@@ -36,6 +36,14 @@ class Fuses(resp.MutationCase):
         lines = self.lines("incidents", "--since", self.since)
         return ([x for x in lines if "decision" in x], [x for x in lines if "total" in x],
                 lines[-1])
+
+    def await_doctor(self, check, expected):
+        """Until it finds this: the result, and words of the evidence and of what is next."""
+        def finds():
+            line = {x.get("check"): x for x in self.lines("doctor", expect=None)}.get(check)
+            return line and line["result"] == expected[0] and expected[1] in line["evidence"] and (
+                expected[2] in line["next"])
+        harness.wait_for(finds, what=f"{check} {expected}")
 
     def blow_suspensions(self):
         for n, account in enumerate(self.accounts[:SUSPENSIONS]):
@@ -65,9 +73,7 @@ class Fuses(resp.MutationCase):
                              what="the line in the log")
         self.assertIn("suspensions", self.box.cli("fuse").stdout)
         self.assertIn("fuse_suspensions:blown", self.box.cli("status").stdout)
-        doctor = {x.get("check"): x for x in self.lines("doctor", expect=2)}["postgres-fuses"]
-        self.assertEqual((doctor["result"], "suspensions" in doctor["evidence"],
-                          "fuse reset suspensions" in doctor["next"]), ("fail", True, True))
+        self.await_doctor("postgres-fuses", ("fail", "suspensions", "fuse reset suspensions"))
         states = {x["fuse"]: x for x in self.lines("fuse")[:-1]}
         self.assertEqual((states["suspensions"]["state"], states["suspensions"]["counted"],
                           states["suspensions"]["allowed"], states["charges"]["state"]),
@@ -146,8 +152,7 @@ class Fuses(resp.MutationCase):
 
     def test_a_charge_that_nobody_settles(self):
         self.age_the_charges()
-        doctor = {x.get("check"): x for x in self.lines("doctor", expect=None)}["postgres-charges"]
-        self.assertEqual((doctor["result"], "charge list" in doctor["next"]), ("warn", True))
+        self.await_doctor("postgres-charges", ("warn", "", "charge list"))
         harness.wait_for(lambda: checker.metrics_of(self.box.daemon)[
             "charge_open_oldest_seconds"] > 7000, what="the age of the oldest open charge")
 
