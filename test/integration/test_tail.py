@@ -9,16 +9,19 @@ import unittest
 import harness
 from checker import SLOWNESS, TwoCase, pass_time, wait_trusted
 
+# Where nothing else keeps the machine busy: of several postings the first half hold to it.
 SEEN_SECONDS_MAX = 1.0
 
 
 class Tail(TwoCase):
-    def seen_within(self, account, balance, seconds=SEEN_SECONDS_MAX):
+    conf = TwoCase.conf + harness.STEADY
+
+    def seen(self, account, balance):
         """How long until a reader at each daemon sees it, counted from the call."""
         started = time.monotonic()
         for client in (self.first, self.second):
             while client.get(account) != str(balance):
-                self.assertLess(time.monotonic() - started, seconds * SLOWNESS, "seen too late")
+                self.assertLess(time.monotonic() - started, 30 * SLOWNESS, "seen too late")
         return time.monotonic() - started
 
     def era(self):
@@ -32,9 +35,10 @@ class Tail(TwoCase):
         self.assertEqual(self.era(), before)
         harness.wait_for(
             lambda: self.box.psql("select count(*) from ballast.announcement") == "0",
-            5 * SLOWNESS, "the end of the announcements")
+            30 * SLOWNESS, "the end of the announcements")
 
     def print_seen(self, what, took):
+        self.assertLess(statistics.median(took), SEEN_SECONDS_MAX * SLOWNESS, what)
         print(f"{what}: seen at both daemons after {statistics.median(took) * 1000:.1f} ms "
               f"(median), {max(took) * 1000:.1f} ms (worst of {len(took)})", flush=True)
 
@@ -47,9 +51,10 @@ class Tail(TwoCase):
             for number in range(1, 51):
                 self.assertEqual(self.post_in_sql(f"dba-{number}", "dba", 1),
                                  f"OK|{number}|{number + 1}|f")
-                took.append(self.seen_within("dba", number))
+                took.append(self.seen("dba", number))
         self.print_seen("posted in SQL", took)
-        self.assertLess(statistics.median(took), 0.05 * SLOWNESS)
+        # Where only the looks every 0.4 s find it, one in sixty is seen at both so soon.
+        self.assertLess(sorted(took)[len(took) // 4], 0.05 * SLOWNESS)
 
     @harness.level("quick")
     def test_without_its_notification(self):
@@ -66,7 +71,7 @@ class Tail(TwoCase):
                     "insert into ballast.announcement values ('unheard', "
                     "pg_current_xact_id()::text::bigint) on conflict (account_id) "
                     "do update set mark = excluded.mark; commit")
-                took.append(self.seen_within("unheard", number))
+                took.append(self.seen("unheard", number))
         self.print_seen("posted without a NOTIFY", took)
 
     def test_while_nobody_listens(self):
@@ -79,7 +84,7 @@ class Tail(TwoCase):
                 "begin; select pg_terminate_backend(pid) from pg_stat_activity "
                 "where application_name in ('ballastd control', 'ballastd tail'); "
                 f"select ballast.post('deaf-{number}', '@world', 'deaf', 1); commit")
-            took.append(self.seen_within("deaf", number))
+            took.append(self.seen("deaf", number))
         self.print_seen("posted while the listening connections were ended", took)
 
     @harness.level("quick")
@@ -93,9 +98,9 @@ class Tail(TwoCase):
                                       end="commit"):
                 for number in range(1, 6):
                     self.post_in_sql(f"quick-{number}", "quick", 1)
-                    self.seen_within("quick", number)
+                    self.seen("quick", number)
                 self.assertEqual(self.first.get("slow"), "0")
-            self.seen_within("slow", 5)
+            self.seen("slow", 5)
 
     def test_many_in_one_transaction(self):
         accounts = [f"job-{number:04}" for number in range(3000)]
@@ -113,20 +118,20 @@ class Tail(TwoCase):
             started = time.monotonic()
             for client in (self.first, self.second):
                 harness.wait_for(lambda c=client: set(c.mget(accounts)) == {"7"},
-                                 SEEN_SECONDS_MAX * SLOWNESS, "all of them")
+                                 30 * SLOWNESS, "all of them")
             print(f"{len(accounts)} accounts posted to in one transaction: seen after "
                   f"{(time.monotonic() - started) * 1000:.0f} ms", flush=True)
 
     def test_a_transfer_shows_on_both_sides(self):
         self.open("payer", "payee")
         self.post_in_sql("payer-1", "payer", 10)
-        self.seen_within("payer", 10)
+        self.seen("payer", 10)
         self.cached_at_both("payer")
         self.cached_at_both("payee")
         with self.same_era():
             self.box.psql("select ballast.post('payer-2', 'payer', 'payee', 4)")
-            self.seen_within("payer", 6)
-            self.seen_within("payee", 4)
+            self.seen("payer", 6)
+            self.seen("payee", 4)
 
     def test_while_redis_hangs(self):
         """What could not be published is published when Redis is back, or void with its era."""
@@ -136,19 +141,21 @@ class Tail(TwoCase):
         redis.pause()
         try:
             self.post_in_sql("hung-1", "hung", 3)
-            pass_time(0.5)
+            pass_time(1.5)  # longer than a publish is waited for
         finally:
             redis.resume()
-        self.seen_within("hung", 3, 4)
+        self.seen("hung", 3)
         for number in (1, 2):
-            wait_trusted(self.box, 8, number)
+            wait_trusted(self.box, daemon=number)
         with self.same_era():
-            self.seen_within("hung", 3)
+            self.seen("hung", 3)
 
 
 class Unpublished(TwoCase):
     """A posting that is committed, announced by nobody, and not in the cache: whoever shows it first
     publishes it first (rule T7)."""
+
+    conf = TwoCase.conf + harness.STEADY
 
     def setUp(self):
         super().setUp()
