@@ -340,6 +340,15 @@ def system_balance(connection, account):
         "EXECUTE read_system_balance('%s')" % account))
 
 
+def rolled_up_to(connection, least):
+    """Rolls up until the journal is in up to there, and returns up to where it is: once nothing older is
+    under way, such as an analysis of a table by the server itself."""
+    deadline, upto = time.monotonic() + DEADLINE_S, 0
+    while upto < least and time.monotonic() < deadline:
+        upto = int(connection.run("SELECT ballast.roll_up()")[0][0])
+    return upto
+
+
 def rolled_up(tests, one, two, watch):
     here = os.path.dirname(os.path.abspath(__file__))
     with open(os.path.join(here, "../../sql/read_system_balance.sql"), encoding="utf-8") as file:
@@ -363,14 +372,14 @@ def rolled_up(tests, one, two, watch):
                 system_balance(watch, "@roll") == [("USD/2", -905)],
                 str(system_balance(watch, "@roll")))
     one.run("COMMIT")
-    after = [int(watch.run("SELECT ballast.roll_up()")[0][0]) for _ in range(4)]
-    tests.check("the roll-up advances once it has come", after[-1] >= int(late), str(after))
+    after = rolled_up_to(watch, int(late))
+    tests.check("the roll-up advances once it has come", after >= int(late), str(after))
     watch.run("UPDATE ballast.system_roll_up SET pending_xact = '4611686018427387904'")
     two.run(rows("roll.b", "roll-restored", 1))
     two.run(batch([dict(credit("roll-restored-back", "roll.b", 1, "debit"), peer="@roll")]))
-    restored = [int(watch.run("SELECT ballast.roll_up()")[0][0]) for _ in range(3)]
+    restored = rolled_up_to(watch, after + 1)
     tests.check("and after a restore from a dump, in which transactions had higher numbers",
-                restored[-1] > after[-1], str((after, restored)))
+                restored > after, str((after, restored)))
     tests.check("a system account's balance, rolled up",
                 system_balance(watch, "@roll") == [("USD/2", -975)],
                 str(system_balance(watch, "@roll")))
@@ -433,7 +442,8 @@ def heard(tests, one, two):
 
 
 def main():
-    seed = int(os.environ.get("SEED", random.randrange(10 ** 9)))
+    chance = random.randrange(10 ** 9) if os.environ.get("BALLAST_TEST_LEVEL") == "full" else 2013
+    seed = int(os.environ.get("SEED", chance))
     rng = random.Random(seed)
     tests = Tests()
     one, two, watch = Connection(), Connection(), Connection()

@@ -142,10 +142,12 @@ def check_long_history(tests, store, connection):
             array_fill(NULL::text, ARRAY[20000]), array_fill(1::bigint, ARRAY[20000]),
             array_fill(NULL::bigint, ARRAY[20000]), array_fill(NULL::text, ARRAY[20000]),
             ARRAY(SELECT generate_series(0, 19999)))""")
-    start = time.monotonic()
-    store("read_balance_at", "'b.a'", "'1999-01-01T00:00:00Z'")
-    took = time.monotonic() - start
-    tests.check("read_balance_at does not walk the history", took < 0.5, "%.3f s" % took)
+    took = []
+    for _ in range(5):  # a busy machine is slow with one or the other
+        start = time.monotonic()
+        store("read_balance_at", "'b.a'", "'1999-01-01T00:00:00Z'")
+        took.append(time.monotonic() - start)
+    tests.check("read_balance_at does not walk the history", min(took) < 0.5, str(took))
 
 
 def check_no_scans(tests, store, connection):
