@@ -28,7 +28,7 @@
 
 #define ERA 7
 #define STAMP "7:nonce"
-#define WAIT_MS 5000 /* for what must happen at all */
+#define WAIT_MS 20000 /* for what must happen at all */
 
 static const uint8_t mac_key[16] = "0123456789abcde";
 
@@ -191,9 +191,9 @@ static inline struct cache_options options_for(const char *address)
     return (struct cache_options){
         .address = address,
         .prefix = "bal:",
-        .connect_timeout_ms = 1000,
-        .timeout_ms = 1000,
-        .publish_timeout_ms = 1000,
+        .connect_timeout_ms = 5000,
+        .timeout_ms = 5000,
+        .publish_timeout_ms = 5000,
     };
 }
 

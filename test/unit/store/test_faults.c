@@ -140,8 +140,8 @@ START_TEST(a_posting_link_outlives_no_backend_of_its_own)
 
     cluster_exec("", "SELECT ballast.lease_renew('late', 'i', 0, NULL, NULL)");
     t.options.lease = "late";
-    t.options.statement_timeout_ms = 300;
-    t.options.lock_timeout_ms = 250;
+    t.options.statement_timeout_ms = 2500;
+    t.options.lock_timeout_ms = 2000; /* time enough to stop the backend while it waits */
     link_up();
     locker = lock_account("late");
     pid = backend();
