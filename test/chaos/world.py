@@ -14,7 +14,7 @@ from faults import LANES, Lane
 
 # How long after the end of a fault a refusal may still be told: reconnecting, a renewed lease.
 SETTLE_SECONDS = 3.0
-RECOVERY_SECONDS_MAX = 15.0
+RECOVERY_SECONDS_MAX = 30.0
 REDIS_TIMEOUT_SECONDS = 60
 CONF = ("[limits]\nrequest-timeout-ms = 5000\n"
         "[fuses]\nsuspensions = 1000000\ncharges = 1000000\n")
@@ -39,7 +39,7 @@ class World:
             self.build_ways()
             self.start_other_redis()
             self.redis = self.box.redis.client(socket_timeout=REDIS_TIMEOUT_SECONDS)
-            self.await_trust(20)
+            self.await_trust()
         except BaseException:
             self.__exit__()
             raise
