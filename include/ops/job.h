@@ -91,6 +91,11 @@ void job_free(struct job *job);
 enum job_result job_fail(struct job *job, enum job_result result, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
+/* JOB_OK, or JOB_INTERRUPTED where a signal has come: for the loop of a job whose every step is done
+ * soon. What waits (job_wait() and what stands on it) notices a signal by itself, but only while it
+ * has to wait. */
+enum job_result job_go_on(struct job *job) MUST_CHECK;
+
 /* Runs the loop until ready(arg), the deadline (clock_boot_us), or an interruption. ready is asked
  * after every turn of the loop, and at least every 20 ms. */
 enum job_wait_end { JOB_READY, JOB_DEADLINE, JOB_SIGNAL };

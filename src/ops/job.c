@@ -33,6 +33,12 @@ enum job_result job_fail(struct job *job, enum job_result result, const char *fm
     return result;
 }
 
+enum job_result job_go_on(struct job *job)
+{
+    event_base_loop(job->base, EVLOOP_NONBLOCK);
+    return job->interrupted ? job_fail(job, JOB_INTERRUPTED, "interrupted") : JOB_OK;
+}
+
 /* --- links ------------------------------------------------------------------------------------*/
 
 static void pump_reads(struct job *job);

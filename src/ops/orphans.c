@@ -60,6 +60,10 @@ static enum job_result next_page(struct scan *scan)
     int64_t deadline_us = clock_boot_us() + job->patience_us;
 
     for (;;) {
+        enum job_result end = job_go_on(job);
+        if (end != JOB_OK) {
+            return end;
+        }
         scan->answered = false;
         cache_scan(job->cache, scan->cursor, on_page, scan);
         job_finish(job, is_answered, scan);

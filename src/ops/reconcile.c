@@ -71,7 +71,10 @@ static enum job_result forget_denials(struct reconcile *r)
     snprintf(most, sizeof most, "%d", DENIALS_AT_ONCE);
     do {
         count = 0;
-        end = job_query_int(r->job, sql_prune_denials, params, 2, true, &count);
+        end = job_go_on(r->job);
+        if (end == JOB_OK) {
+            end = job_query_int(r->job, sql_prune_denials, params, 2, true, &count);
+        }
         r->result->forgotten += (uint64_t)count;
         if (count > 0) {
             reconcile_show(r, "denials", r->result->forgotten, -1);

@@ -222,7 +222,10 @@ static enum job_result next_page(struct pass *pass)
     struct job *job = pass->r->job;
 
     for (;;) {
-        enum job_result end = read_era(pass);
+        enum job_result end = job_go_on(job);
+        if (end == JOB_OK) {
+            end = read_era(pass);
+        }
         if (end != JOB_OK) {
             return end;
         }

@@ -246,7 +246,10 @@ static enum job_result list_incidents(struct job *job, struct incidents_view *vi
     enum job_result end;
 
     do {
-        end = job_query(job, sql_incidents, params, 4, true, show_incidents, view);
+        end = job_go_on(job);
+        if (end == JOB_OK) {
+            end = job_query(job, sql_incidents, params, 4, true, show_incidents, view);
+        }
     } while (end == JOB_OK && view->page > 0);
     return end == JOB_OK ? job_query(job, sql_incident_totals, params, 2, true, show_totals, view)
                          : end;

@@ -180,8 +180,11 @@ static enum cli_exit sweep_all(struct sweep *sweep, struct job *job)
 
     do {
         const char *const params[] = {sweep->last, SWEEP_PAGE};
-        enum job_result end = job_query(job, sql_sweep_page, params, 2, true, take_page, sweep);
+        enum job_result end = job_go_on(job);
 
+        if (end == JOB_OK) {
+            end = job_query(job, sql_sweep_page, params, 2, true, take_page, sweep);
+        }
         if (end != JOB_OK) {
             return cli_job_fail(sweep->cli, job, end);
         }

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 
@@ -180,6 +181,11 @@ class Fuses(resp.MutationCase):
         self.box.cli("fuse", "reset", "suspensions", "--reason", "meant it", "--quiet")
         self.assertEqual(self.lines("sweep")[-1]["suspended"], 3)
 
+    def await_suspension(self):
+        harness.wait_for(lambda: self.box.psql(
+            "select count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock' "
+            "and query like '%post_batch%'") == "t", what="the suspension that waits")
+
     def test_sweep_is_decided_by_the_store(self):
         """Money comes between the sweep's look and its suspension: the store has the last word."""
         account = self.accounts[0]
@@ -188,12 +194,26 @@ class Fuses(resp.MutationCase):
             with self.box.transaction(
                     f"select ballast.post('{account}/1', '@world', '{account}', 5)", end="commit"):
                 sweep = pool.submit(self.lines, "sweep")
-                harness.wait_for(lambda: self.box.psql(
-                    "select count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock' "
-                    "and query like '%post_batch%'") == "t", what="the suspension that waits")
+                self.await_suspension()
             lines = sweep.result()
         self.assertEqual([(x["account"], x["suspended"]) for x in lines[:-1]], [(account, False)])
         self.assertEqual(self.three.ask("BALANCE", account, "FRESH")["status"], "active")
+
+    def test_sweep_interrupted(self):
+        """SIGTERM while it waits for an answer that comes: no later page is looked at."""
+        account = self.accounts[0]
+        self.done("SETFLOOR", account, 1, "KEY", f"{account}/f")
+        with self.box.transaction(f"select ballast.post('{account}/1', '@world', '{account}', 5)"):
+            sweep = subprocess.Popen([*harness.launcher(), str(harness.BUILD / "ballast"), "-c",
+                                      self.box.env["BALLAST_CONF"], "sweep", "--json"],
+                                     stdout=subprocess.PIPE, text=True)
+            self.addCleanup(sweep.kill)
+            self.await_suspension()
+            sweep.terminate()
+        out, _ = sweep.communicate(timeout=20)
+        self.assertEqual(sweep.returncode, 1)
+        summary = json.loads(out.splitlines()[-1])
+        self.assertEqual((summary["suspended"], summary["whole"]), (1, False))
 
     def test_subcommands_of_the_protocol(self):
         account = self.accounts[0]

@@ -166,11 +166,13 @@ class Reconcile(harness.Case):
         self.box.cli("rebuild")
         self.reconcile()
 
+    def command(self):
+        return [*harness.launcher(), str(harness.BUILD / "ballast"), "-c",
+                self.box.env["BALLAST_CONF"], "reconcile", "--json"]
+
     def interrupt(self, where):
         """SIGTERM while it waits for an answer that is minutes away."""
-        with subprocess.Popen([*harness.launcher(), str(harness.BUILD / "ballast"), "-c",
-                               self.box.env["BALLAST_CONF"], "reconcile", "--json"],
-                              stdout=subprocess.PIPE) as job:
+        with subprocess.Popen(self.command(), stdout=subprocess.PIPE) as job:
             self.addCleanup(job.kill)
             harness.wait_for(lambda: self.box.backends(
                 f"application_name = 'ballast reconcile' and {where}"))
@@ -179,6 +181,26 @@ class Reconcile(harness.Case):
             self.assertEqual(job.returncode, 1)
         self.assertEqual(self.box.psql("select result from ballast.reconciliation_run "
                                        "order by run desc limit 1"), "failed")
+
+    def test_interrupted_while_it_looks_at_the_cache(self):
+        """SIGTERM while it waits for an answer that comes: no later page is looked at."""
+        waits = "application_name = 'ballast reconcile' and wait_event_type = 'Lock' and query like "
+        self.box.daemon.configure("[store]\nlock-timeout-ms = 600000")
+        self.addCleanup(self.box.daemon.configure, "[store]\nlock-timeout-ms = 1000")
+        with contextlib.ExitStack() as before, contextlib.ExitStack() as era:
+            before.enter_context(
+                self.box.transaction("select from ballast.system_roll_up for update"))
+            job = subprocess.Popen(self.command(), stdout=subprocess.PIPE, text=True)
+            self.addCleanup(job.kill)
+            harness.wait_for(lambda: self.box.backends(waits + "'%roll_up%'"), 20)
+            era.enter_context(self.box.transaction("lock table ballast.era"))
+            before.close()
+            harness.wait_for(lambda: self.box.backends(waits + "'%era_read%'"), 20)
+            job.terminate()
+        out, _ = job.communicate(timeout=20)
+        self.assertEqual(job.returncode, 1)
+        summary = json.loads(out.splitlines()[-1])
+        self.assertEqual((summary["result"], summary["cache_checked"]), ("failed", False))
 
     def test_interrupted_in_the_roll_up(self):
         self.box.daemon.configure("[store]\nlock-timeout-ms = 600000")
