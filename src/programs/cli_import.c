@@ -19,7 +19,7 @@ static const struct import_words defaults = {.window = 2000, .patience_s = 60};
 
 static const struct argument table[] = {
     {"asset", 0, ARGUMENT_TEXT, offsetof(struct import_words, asset), "A",
-     "opens accounts that are missing, with this asset (USD/2)", 0, 0},
+     "opens accounts that are missing; all must be of this asset (USD/2)", 0, 0},
     {"floor", 0, ARGUMENT_INT, offsetof(struct import_words, floor), "N",
      "the floor of accounts that are opened (0)", INT64_MIN, INT64_MAX},
     {"window", 0, ARGUMENT_INT, offsetof(struct import_words, window), "N",

@@ -29,6 +29,7 @@
 struct import_account {
     struct account_id id;
     bool opened;         /* or need not be */
+    bool exists;         /* with another floor or asset: it is looked which */
     bool busy;           /* a row of it is ready or sent */
     struct list waiting; /* rows behind that one, in order */
     UT_hash_handle hh;
@@ -37,7 +38,7 @@ struct import_account {
 struct import_item {
     struct list link;
     struct import_account *account;
-    bool opening; /* sent as OPEN: the row itself comes after it */
+    bool opening; /* sent as OPEN, or BALANCE: the row itself comes after it */
     struct import_row row;
 };
 
@@ -196,7 +197,9 @@ static void send_rows(struct import *in)
             in->replied_us = clock_boot_us();
         }
         item->opening = !item->account->opened;
-        if (item->opening) {
+        if (item->opening && item->account->exists) {
+            import_send_look(&in->client, &item->account->id);
+        } else if (item->opening) {
             import_send_open(&in->client, &item->account->id, in->options->asset,
                              in->options->floor);
         } else {
@@ -277,6 +280,26 @@ static void item_again(struct import *in, struct import_item *item, const char *
     }
 }
 
+/* An account that is there keeps its floor, and must be of the file's asset. */
+static void take_opening_reply(struct import *in, struct import_item *item, const redisReply *reply)
+{
+    const struct asset *wanted = in->options->asset;
+    const redisReply *asset = field(reply, "asset");
+    bool known = asset != NULL && asset->type == REDIS_REPLY_STRING;
+    char text[IMPORT_TEXT_ROOM];
+
+    if (known && asset->len == wanted->len && memcmp(asset->str, wanted->bytes, asset->len) == 0) {
+        item->account->opened = true;
+        in->result->opened += flag(reply, "created");
+        list_push_front(&in->ready, &item->link);
+        return;
+    }
+    snprintf(text, sizeof text, "%.*s EXISTS with asset %s, not %.*s", (int)item->account->id.len,
+             item->account->id.bytes, known ? asset->str : "-", (int)wanted->len, wanted->bytes);
+    stop_at(in, IMPORT_BAD_ROW, item->row.line, text);
+    list_push_back(&in->free, &item->link); /* its account stays busy: nothing follows it */
+}
+
 static void take_error(struct import *in, struct import_item *item, const char *error)
 {
     static const char *const later[] = {"BUSY ", "UNAVAILABLE ", "UNKNOWN ", "LOADING "};
@@ -287,6 +310,11 @@ static void take_error(struct import *in, struct import_item *item, const char *
             item_again(in, item, error);
             return;
         }
+    }
+    if (item->opening && strncmp(error, "EXISTS ", strlen("EXISTS ")) == 0) {
+        item->account->exists = true;
+        list_push_front(&in->ready, &item->link);
+        return;
     }
     snprintf(text, sizeof text, "%s%.*s: %s", item->opening ? "cannot open " : "",
              (int)item->account->id.len, item->account->id.bytes, error);
@@ -309,9 +337,7 @@ static void take_reply(struct import *in, const redisReply *reply)
     in->backoff_us = IMPORT_BACKOFF_MIN_US;
     in->told_waiting = false;
     if (item->opening) {
-        item->account->opened = true;
-        in->result->opened += flag(reply, "created");
-        list_push_front(&in->ready, &item->link);
+        take_opening_reply(in, item, reply);
     } else {
         take_row_reply(in, item, reply);
     }

@@ -1,4 +1,4 @@
-/* The two commands that an import sends. See the header. */
+/* The commands that an import sends. See the header. */
 #include "programs/import_send.h"
 
 #include "base/decimal.h"
@@ -26,6 +26,15 @@ void import_send_open(struct client *client, const struct account_id *account,
     add_word(&words, asset->bytes, asset->len);
     add_word(&words, "FLOOR", 5);
     add_word(&words, digits, decimal_write_int64(digits, floor));
+    client_append(client, words.count, words.items, words.lengths);
+}
+
+void import_send_look(struct client *client, const struct account_id *account)
+{
+    struct words words = {0};
+
+    add_word(&words, "BALANCE", 7);
+    add_word(&words, account->bytes, account->len);
     client_append(client, words.count, words.items, words.lengths);
 }
 

@@ -91,6 +91,14 @@ class Import(harness.Case):
         self.assertEqual((other["line"], other["rows"]), (2, 0))
         self.assertIn(b"EXISTS", done.stderr)
 
+    def test_an_account_with_its_own_floor(self):
+        self.box.client().execute_command("OPEN", "h1", "USD/2", "FLOOR", -50)
+        rows = HEADER + "h1,debit,30,h-1\nh2,credit,1,h-2\nh1,debit,20,h-3\n"
+        _, summary = self.load(rows, "--asset", "USD/2", "--floor", "-10")
+        self.assertEqual((summary["rows"], summary["opened"]), (3, 1))
+        self.assertEqual(self.box.psql("select account_id, floor from ballast.account where "
+                                       "account_id in ('h1', 'h2') order by 1"), "h1|-50\nh2|-10")
+
     def test_a_balance_that_differs(self):
         text = "account,kind,amount,key,balance\nf1,credit,5,f-1,5\nf1,credit,5,f-2,11\n"
         for _ in range(2):  # the second time, as a duplicate
