@@ -160,7 +160,7 @@ static void ask_daemon(struct explain *e)
     } else if (reply->type == REDIS_REPLY_NIL) {
         buffer_append_text(&e->daemon, "null");
         buffer_append_text(&e->daemon_text, " no such account");
-    } else if (reply->elements > 0 && reply->element[0]->type == REDIS_REPLY_ARRAY) {
+    } else if (reply->elements == 0 || reply->element[0]->type == REDIS_REPLY_ARRAY) {
         buffer_append_byte(&e->daemon, '[');
         for (size_t i = 0; i < reply->elements; i++) {
             buffer_append_text(&e->daemon, i > 0 ? "," : "");
@@ -256,12 +256,11 @@ static void show_json(const struct explain *e, const char *reader, struct buffer
 static void show_changes(const char *changes, struct buffer *out)
 {
     int depth = 0;
-    bool quoted = false;
+    bool quoted = false, escaped = false;
 
     for (const char *at = changes; *at != '\0'; at++) {
-        if (*at == '"' && at[-1] != '\\') {
-            quoted = !quoted;
-        }
+        quoted ^= *at == '"' && !escaped;
+        escaped = *at == '\\' && !escaped;
         depth += !quoted && *at == '{' ? 1 : 0;
         if (depth == 1 && !quoted && *at == '{') {
             buffer_append_text(out, "  ");
