@@ -84,6 +84,8 @@ bool cli_is_coloured(void);
 
 /* Writes the text to standard output and empties the buffer. */
 void cli_print(struct buffer *text);
+/* Why not all of the output could be written (a full disk, a pipe that nobody reads), or NULL. */
+const char *cli_output_lost(void);
 
 /* Who runs this, for the record: "user@host". */
 #define CLI_OPERATOR_ROOM 128

@@ -1,5 +1,4 @@
 /* ballast: everything that a person or a job runs. See ballast(1). */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,8 +202,10 @@ int main(int argc, char **argv)
             status = run_command(&cli, rest, argv + argc - rest);
         }
     }
-    if (fflush(stdout) != 0 && status == CLI_DONE) {
-        status = cli_fail(&cli, CLI_FAILED, "cannot write the output: %s", strerror(errno));
+    const char *lost = cli_output_lost();
+    if (lost != NULL) {
+        status = status != CLI_DONE ? status : CLI_FAILED;
+        cli_fail(&cli, status, "cannot write the output: %s", lost);
     }
     log_close();
     config_free(cli.config);

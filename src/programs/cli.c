@@ -1,6 +1,7 @@
 /* What the subcommands share. See the header. */
 #include "programs/cli.h"
 
+#include <errno.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -79,13 +80,29 @@ bool cli_is_coloured(void)
     return isatty(STDOUT_FILENO) && (no_color == NULL || no_color[0] == '\0');
 }
 
+/* Of the first write to standard output that failed and whose reason is known. */
+static int output_errno;
+
 void cli_print(struct buffer *text)
 {
-    if (text->len > 0) { /* an empty buffer has no data */
-        fwrite(text->data, 1, text->len, stdout);
-        fflush(stdout);
+    bool written = text->len == 0 || /* an empty buffer has no data */
+                   (fwrite(text->data, 1, text->len, stdout) == text->len && fflush(stdout) == 0);
+
+    if (!written && output_errno == 0) {
+        output_errno = errno;
     }
     buffer_free(text);
+}
+
+const char *cli_output_lost(void)
+{
+    if (output_errno == 0 && fflush(stdout) != 0) {
+        output_errno = errno;
+    }
+    if (output_errno != 0) {
+        return strerror(output_errno);
+    }
+    return ferror(stdout) ? "write error" : NULL;
 }
 
 enum cli_exit cli_job_exit(enum job_result result)

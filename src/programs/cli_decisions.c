@@ -250,7 +250,7 @@ static enum job_result list_incidents(struct job *job, struct incidents_view *vi
         if (end == JOB_OK) {
             end = job_query(job, sql_incidents, params, 4, true, show_incidents, view);
         }
-    } while (end == JOB_OK && view->page > 0);
+    } while (end == JOB_OK && view->page > 0 && cli_output_lost() == NULL);
     return end == JOB_OK ? job_query(job, sql_incident_totals, params, 2, true, show_totals, view)
                          : end;
 }

@@ -40,10 +40,10 @@ static void emit(struct view *view, struct buffer *line)
         fwrite(line->data, 1, line->len, view->report);
     }
     if (view->cli->json) {
-        fwrite(line->data, 1, line->len, stdout);
-        fflush(stdout);
+        cli_print(line);
+    } else {
+        buffer_free(line);
     }
-    buffer_free(line);
 }
 
 static void on_finding(void *ctx, const struct reconcile_finding *finding)
@@ -166,8 +166,11 @@ static enum cli_exit run_reconcile(struct cli *cli)
         status = conclude(&view, job, result, &done);
         job_free(job);
     }
-    if (view.report != NULL && fclose(view.report) != 0) {
-        status = cli_fail(cli, CLI_FAILED, "%s: %s", words->report, strerror(errno));
+    if (view.report != NULL) {
+        bool lost = ferror(view.report) != 0;
+        if (fclose(view.report) != 0 || lost) {
+            status = cli_fail(cli, CLI_FAILED, "%s: %s", words->report, strerror(errno));
+        }
     }
     return status;
 }

@@ -271,7 +271,7 @@ static enum cli_exit run_top(struct cli *cli)
         if (!ended && (!answered || had_one)) {
             show_frame(&top, answered);
         }
-    } while (!ended && !options->once);
+    } while (!ended && !options->once && cli_output_lost() == NULL);
     client_close(&top.client);
     free(top.before.text);
     free(top.now.text);
