@@ -51,7 +51,7 @@ client_src := $(wildcard test/clients/*.c)
 bench_src := $(wildcard test/bench/*.c)
 sim_src   := $(wildcard test/sim/*.c test/conformance/script*.c src/core/*.c src/model/*.c) \
              $(addprefix src/base/,buffer.c decimal.c histogram.c metrics.c pool.c siphash.c) \
-             $(addprefix src/ops/,chunk.c compare.c known.c rebuild_marks.c rebuild_walk.c throttle.c)
+             $(addprefix src/ops/,chunk.c compare.c known.c rebuild_era.c rebuild_marks.c rebuild_walk.c throttle.c)
 
 object     = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(1))
 lib       := $(BUILD)/libballast.a

@@ -35,6 +35,7 @@ struct slot {
     struct chunk *chunk;
     enum slot_step step;
     bool recent; /* accounts that the walk will come by again: not counted */
+    bool is_void; /* begun before the walk began anew: does not count */
     bool plain;  /* rows were read under these marks; else they only name accounts */
     uint64_t marked_era;
     char nonce[CACHE_MARKS_NONCE_MAX];
@@ -56,6 +57,7 @@ struct rebuild {
     struct slot slots[REBUILD_SLOTS];
     struct marks marks;
     struct known *known;      /* the accounts of the walk; NULL: nobody asks */
+    uint64_t era;             /* that the walk writes for; 0: none yet */
     struct trust_era dry_era; /* the row, for a dry run, which takes no lease */
     uint64_t lock_downs;      /* job->store_downs when the lock was taken */
     int64_t run;              /* of ballast.rebuild_run; 0: none */
@@ -77,6 +79,10 @@ struct rebuild {
 /* Sets the marks where they do not stand. True where pages may be read now: with marks, or, where
  * they cannot be had, without. */
 bool rebuild_marks_settled(struct rebuild *r, int64_t now_us);
+
+/* A chunk is about to be looked at or written under this era. True where accounts have been through in
+ * an earlier one: the walk then begins with the first account again, and what is under way is void. */
+bool rebuild_begins_anew(struct rebuild *r, uint64_t era);
 
 void rebuild_slots_create(struct rebuild *r);
 void rebuild_slots_free(struct rebuild *r);

@@ -12,7 +12,8 @@
  *
  * Where the chunk before stood in the cache as a whole (a second rebuild), this one is looked at
  * first. A link that is lost, or an era that ends, takes a chunk back to SLOT_WAITING: it is looked at
- * again as a whole, and only counted when it is through. rebuild_walk_turn() moves everything on; it
+ * again as a whole, and only counted when it is through. What is through in an era is nothing to the
+ * readers of the next one, even where Redis still has it: then the walk begins anew. rebuild_walk_turn() moves everything on; it
  * is the condition that the job waits for, and so runs after every turn of the loop.
  *
  * A warming has one chunk under way, a small one, and rests between chunks.
@@ -49,7 +50,7 @@ static void slot_again(struct slot *slot, enum chunk_end end)
 {
     struct rebuild *r = slot->rebuild;
 
-    slot->step = SLOT_WAITING;
+    slot->step = slot->is_void ? SLOT_FREE : SLOT_WAITING;
     slot->retry_at_us = clock_boot_us() + REBUILD_RETRY_US;
     if (end == CHUNK_BROKEN && ++r->broken >= REBUILD_BROKEN_MAX) {
         end_with(r, job_fail(r->job, JOB_FAILED, "Redis answers with errors: is its memory full?"));
@@ -61,6 +62,10 @@ static void slot_through(struct slot *slot, size_t written)
     struct rebuild *r = slot->rebuild;
     size_t known = 0;
 
+    if (slot->is_void) {
+        slot->step = SLOT_FREE;
+        return;
+    }
     for (size_t i = 0; i < slot->chunk->count; i++) {
         known += slot->chunk->rows[i].version != 0;
     }
@@ -219,6 +224,9 @@ static void slot_look(struct slot *slot, int64_t now_us)
         end_with(r, job_fail(r->job, JOB_LATER, "the era is over"));
         return;
     }
+    if (rebuild_begins_anew(r, slot->era.id)) {
+        return;
+    }
     if (slot->plain && !r->standing && slot->marked_era == slot->era.id && has_rows(slot->chunk)) {
         slot->step = SLOT_WRITING;
         slot->looked_at_us = now_us;
@@ -244,6 +252,9 @@ static void on_page(void *arg, enum store_status status, const struct store_erro
     }
     if (status != STORE_OK) {
         r->next_page_us = clock_boot_us() + REBUILD_RETRY_US;
+        return;
+    }
+    if (slot->is_void) {
         return;
     }
     r->moved_us = clock_boot_us();
@@ -310,6 +321,8 @@ static void start_page(struct rebuild *r, int64_t now_us)
         r->next_page_us = from_us + (int64_t)size * 1000000 / r->rate;
     }
     free_slot->began_us = now_us;
+    free_slot->is_void = false;
+    free_slot->plain_written = 0;
     free_slot->plain = r->marks.stand;
     free_slot->marked_era = r->marks.era.id;
     memcpy(free_slot->nonce, r->marks.nonce, sizeof free_slot->nonce);

@@ -107,6 +107,23 @@ class Rebuild(harness.Case):
         self.assertGreater(done["kept"], 200)
         self.assertEqual(len(self.keys()), ACCOUNTS)
 
+    def test_redis_restarts_empty_meanwhile(self):
+        """What was through in the era before is written again."""
+        self.box.redis.client().flushall()
+        with subprocess.Popen(self.command("--rate", "500"), stdout=subprocess.PIPE,
+                              text=True) as process:
+            self.addCleanup(process.kill)
+            harness.wait_for(lambda: len(self.keys()) > 500, 20, "some values")
+            self.box.redis.stop()
+            self.box.redis.start()
+            out, _ = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0)
+        done = json.loads(out.splitlines()[-1])
+        self.assertEqual(done["accounts"], ACCOUNTS)
+        again = self.rebuild()
+        self.assertEqual((again["era"], again["written"], again["kept"]),
+                         (done["era"], 0, ACCOUNTS))
+
     def test_without_a_daemon(self):
         self.box.daemon.stop()
         try:
