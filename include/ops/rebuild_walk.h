@@ -34,9 +34,9 @@ struct slot {
     struct rebuild *rebuild;
     struct chunk *chunk;
     enum slot_step step;
-    bool recent; /* accounts that the walk will come by again: not counted */
+    bool recent;  /* accounts that the walk will come by again: not counted */
     bool is_void; /* begun before the walk began anew: does not count */
-    bool plain;  /* rows were read under these marks; else they only name accounts */
+    bool plain;   /* rows were read under these marks; else they only name accounts */
     uint64_t marked_era;
     char nonce[CACHE_MARKS_NONCE_MAX];
     size_t plain_written; /* accounts that are through already */
