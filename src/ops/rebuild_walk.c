@@ -11,10 +11,11 @@
  *               -> SLOT_FREE
  *
  * Where the chunk before stood in the cache as a whole (a second rebuild), this one is looked at
- * first. A link that is lost, or an era that ends, takes a chunk back to SLOT_WAITING: it is looked at
- * again as a whole, and only counted when it is through. What is through in an era is nothing to the
- * readers of the next one, even where Redis still has it: then the walk begins anew. rebuild_walk_turn() moves everything on; it
- * is the condition that the job waits for, and so runs after every turn of the loop.
+ * first. A link that is lost, or an era that ends, takes a chunk back to SLOT_WAITING: it is looked
+ * at again as a whole, and only counted when it is through. What is through in an era is nothing to
+ * the readers of the next one, even where Redis still has it: then the walk begins anew.
+ * rebuild_walk_turn() moves everything on; it is the condition that the job waits for, and so runs
+ * after every turn of the loop.
  *
  * A warming has one chunk under way, a small one, and rests between chunks.
  */
