@@ -341,6 +341,8 @@ static inline void engine_count_doubt(struct engine_status *status, int64_t age_
 
 /* True for what touches a locked account, or must not overtake what is on the detour. */
 bool detour_takes(const struct detour *detour, const struct write_item *item);
+/* True where both are of one stream, or of two that share a place. */
+bool detour_one_stream(const struct write_item *a, const struct write_item *b);
 void detour_push(struct detour *detour, struct write_item *item);
 void detour_left(struct detour *detour, const struct write_item *item);
 /* The accounts with a row that the item's words name, room at most; returns how many. */
@@ -348,8 +350,6 @@ size_t detour_accounts(const struct write_item *item, const struct account_id **
 void detour_mark_locked(struct detour *detour, const struct account_entry *accounts, size_t count);
 /* The accounts of the item are locked, or are not any more. */
 void detour_mark(struct detour *detour, const struct write_item *item, bool locked);
-/* Moves what detour_takes() from the queue to the detour. */
-void detour_divert(struct detour *detour, struct write_queue *queue);
 /* The first item cannot be done now: it goes behind the others, with what must not overtake it. */
 void detour_rotate(struct detour *detour);
 

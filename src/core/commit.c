@@ -6,7 +6,7 @@
  *   PUBLISHING -> NONE        [confirmed]     every item answered
  *   POSTING -> NONE           [back_to_queue] nothing was applied: it is tried again, or smaller
  *   POSTING -> ASKING_LOCKS   [posted]        rolled back, because somebody holds a lock
- *   ASKING_LOCKS -> NONE      [locks_known]   who touches it takes the detour, the others go on
+ *   ASKING_LOCKS -> NONE      [locks_known]   who touches it takes the detour next, the others go on
  *   POSTING -> IN_DOUBT       [posted]        the connection broke before the answer came, or the
  *                                             standby may not have it
  *   IN_DOUBT -> ASKING        [settle]        the link is up again
@@ -281,13 +281,6 @@ static bool is_about_a_lock(const struct store_error *error)
            || strcmp(error->sqlstate, "57014") == 0; /* query_canceled: statement_timeout */
 }
 
-static void divert(struct commit *commit)
-{
-    struct engine *engine = commit->engine;
-    back_to_queue(commit);
-    detour_divert(&engine->detour, &engine->main.queue);
-}
-
 static void locks_known(void *arg, enum store_status status, const struct store_error *error,
                         const struct store_accounts *reply)
 {
@@ -299,7 +292,7 @@ static void locks_known(void *arg, enum store_status status, const struct store_
         send_smaller(commit);
     } else {
         detour_mark_locked(&engine->detour, reply->entries, reply->count);
-        divert(commit);
+        back_to_queue(commit);
     }
     commit_advance(commit->lane);
 }
@@ -342,7 +335,7 @@ static void ran_into_lock(struct commit *commit)
         detour_mark(&engine->detour, commit->items[0], true);
         detour_push(&engine->detour, commit->items[0]);
         commit->count = 0;
-        divert(commit);
+        back_to_queue(commit);
     } else if (store_link_ready(lane->link)) {
         size_t count = collect_ids(commit);
         commit->stage = COMMIT_ASKING_LOCKS;
@@ -491,20 +484,51 @@ static struct commit *commit_new(struct lane *lane)
     return commit;
 }
 
-static void post(struct lane *lane)
+static bool has_of_stream(const struct commit *commit, const struct write_item *item)
 {
-    struct commit *commit = commit_new(lane);
-    struct write_item *item;
-    if (commit == NULL) {
-        return; /* COMMITS_MAX wait for their publish: the first that is confirmed asks again */
+    for (size_t i = 0; i < commit->count; i++) {
+        if (detour_one_stream(commit->items[i], item)) {
+            return true;
+        }
     }
-    while (commit->count < (size_t)lane->batch_limit &&
-           (item = write_queue_pop(&lane->queue)) != NULL) {
+    return false;
+}
+
+/* What has to go round a lock leaves the main lane here, where what its stream had sent before is
+ * decided; but for what this commit has of it, which ends before it then. */
+static void take_items(struct commit *commit)
+{
+    struct lane *lane = commit->lane;
+    struct detour *detour = &commit->engine->detour;
+    struct write_item *item;
+    while (commit->count < (size_t)lane->batch_limit && (item = lane->queue.first) != NULL) {
+        bool diverted = !on_detour(commit) && detour_takes(detour, item);
+        if (diverted && has_of_stream(commit, item)) {
+            break;
+        }
+        item = write_queue_pop(&lane->queue);
+        if (diverted) {
+            detour_push(detour, item);
+            continue;
+        }
         commit->items[commit->count] = item;
         commit->postings[commit->count++] = &item->posting;
         if (!item->answered && commit->deadline_us > item->deadline_us) {
             commit->deadline_us = item->deadline_us;
         }
+    }
+}
+
+static void post(struct lane *lane)
+{
+    struct commit *commit = commit_new(lane);
+    if (commit == NULL) {
+        return; /* COMMITS_MAX wait for their publish: the first that is confirmed asks again */
+    }
+    take_items(commit);
+    if (commit->count == 0) {
+        commit_over(commit);
+        return;
     }
     lane->commit = commit;
     commit->stage = COMMIT_POSTING;

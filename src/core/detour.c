@@ -6,8 +6,10 @@
  * locked; the mutations that touch one of those leave the main lane for the detour, a link of its
  * own, and with them everything of the same stream that stands behind, because mutations of one
  * connection take effect in their order. What arrives later follows them while the account is
- * known to be locked, or its stream is on the detour. There the commits are small, and one that has
- * to wait for its lock goes behind the others each time.
+ * known to be locked, or its stream is on the detour. For the same reason none leaves the main lane
+ * before its turn for a commit has come: then what its stream had sent before it is decided. On the
+ * detour the commits are small, and one that has to wait for its lock goes behind the others each
+ * time.
  *
  * A mutation by the id of a transfer names no account: it meets the lock on the main lane, alone in
  * its commit at last, and goes the same way then.
@@ -95,10 +97,16 @@ bool detour_takes(const struct detour *detour, const struct write_item *item)
            any_account(item, is_marked, (void *)detour->locked);
 }
 
+bool detour_one_stream(const struct write_item *a, const struct write_item *b)
+{
+    return place_of_stream(a) == place_of_stream(b);
+}
+
 void detour_push(struct detour *detour, struct write_item *item)
 {
     detour->streams[place_of_stream(item)]++;
     write_queue_push(&detour->lane.queue, item);
+    engine_ask_flush(detour->lane.engine);
 }
 
 void detour_left(struct detour *detour, const struct write_item *item)
@@ -118,21 +126,6 @@ void detour_mark_locked(struct detour *detour, const struct account_entry *accou
     for (size_t i = 0; i < count; i++) {
         (void)mark(&accounts[i].id, detour->locked);
     }
-}
-
-void detour_divert(struct detour *detour, struct write_queue *queue)
-{
-    struct write_queue rest;
-    struct write_item *item;
-    write_queue_init(&rest);
-    while ((item = write_queue_pop(queue)) != NULL) {
-        if (detour_takes(detour, item)) {
-            detour_push(detour, item);
-        } else {
-            write_queue_push(&rest, item);
-        }
-    }
-    write_queue_join(queue, &rest);
 }
 
 void detour_rotate(struct detour *detour)

@@ -115,12 +115,8 @@ void engine_write(struct engine *engine, struct write_item *item)
     assert(item->done != NULL && mutation_check(&item->posting.mutation) == NULL);
     engine->queued++;
     metrics_set(&engine->metrics->mutation_queue, (int64_t)engine->queued);
-    if (detour_takes(&engine->detour, item)) {
-        detour_push(&engine->detour, item);
-    } else {
-        note_deadline(&engine->main, item->deadline_us);
-        write_queue_push(&engine->main.queue, item);
-    }
+    note_deadline(&engine->main, item->deadline_us);
+    write_queue_push(&engine->main.queue, item);
     engine_ask_flush(engine);
 }
 

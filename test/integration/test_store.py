@@ -233,7 +233,8 @@ class Interrupted(StoreCase):
 
 
 class Locked(StoreCase):
-    conf = "[limits]\nrequest-timeout-ms = 8000\n[store]\nlock-timeout-ms = 300\n"
+    conf = ("[listen]\nworkers = 1\n[limits]\nrequest-timeout-ms = 8000\n"
+            "[store]\nlock-timeout-ms = 300\n")
 
     def test_only_the_locked_account_waits(self):
         for account in ("locked", "free"):
@@ -278,6 +279,30 @@ class Locked(StoreCase):
             self.assertEqual(harness.record(connection.read())["balance"], "5")
             self.assertEqual(harness.record(connection.read())["to_balance"], "3")
             self.assertEqual(connection.read(), "3")
+
+    def test_order_of_a_connection_before_a_locked_account(self):
+        """Nor does what goes round the lock overtake what the same connection has sent before."""
+        self.box.daemon.restart()  # so that one connection alone has posted
+        with contextlib.closing(self.box.client()) as client:
+            for account in ("paying", "behind"):
+                client.execute_command("OPEN", account, "USD/2")
+        poster = self.box.poster()
+        commits = Change(self.box.daemon)
+        with resp.Connection(self.box.daemon) as first, resp.Connection(self.box.daemon) as second:
+            with contextlib.ExitStack() as pause:
+                with self.box.locked("behind"):
+                    first.send("CREDIT", "behind", 1, "KEY", "before-1")
+                    harness.wait_for(lambda: commits.of('commits_total{result="failed"}') > 1,
+                                     what="two commits that gave up the lock")
+                    pause.enter_context(self.box.paused_backends(f"pid = {poster}"))
+                    second.send("CREDIT", "paying", 5, "KEY", "before-2")
+                    second.send("TRANSFER", "paying", "behind", 3, "KEY", "before-3")
+                    harness.wait_for(lambda: metrics_of(self.box.daemon)["requests_in_flight"] > 2,
+                                     what="the mutations in flight")
+                self.assertEqual(harness.record(first.read())["balance"], "1")
+                pass_time(0.3)  # the transfer could be done, and would be refused
+            self.assertEqual(harness.record(second.read())["balance"], "5")
+            self.assertEqual(harness.record(second.read())["balance"], "2")
 
     def test_a_lock_that_outlasts_the_deadline(self):
         self.client.execute_command("OPEN", "for-ever", "USD/2")
