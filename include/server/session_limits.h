@@ -29,7 +29,8 @@
  * than a reset. */
 #define LIMIT_SESSION_LINGER_US (2 * 1000 * 1000)
 
-/* Requests that one worker has under way for all of its sessions: some 400 bytes each. */
+/* Requests that one worker has under way for all of its sessions, or answered and not written out
+ * yet, because one before them is under way: some 400 bytes each. */
 #define LIMIT_WORKER_REQUESTS 262144
 
 /* So many accounts of an MGET, or rows of a HISTORY, count as one more request of the pipeline:

@@ -56,6 +56,7 @@ struct session_group {
     struct event *sweep;
     int64_t now_us;     /* of this turn's answers, for latencies; 0: not read yet */
     uint32_t in_flight; /* requests of all sessions */
+    uint32_t requests;  /* they, and those whose answer waits behind another one */
     char *scratch;      /* LIMIT_SESSION_READ_BYTES: what one recv() brought */
 };
 

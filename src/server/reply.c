@@ -21,10 +21,13 @@ static void append(struct session *session, struct reply *reply)
 
 static void free_reply(struct reply *reply)
 {
+    struct session_group *group = reply->session->group;
+
+    group->requests -= reply->command != NULL;
     buffer_free(&reply->text);
     free(reply->memory);
-    spare_give(&reply->session->group->items, reply->items, reply->items_room);
-    pool_give(reply->session->group->replies, reply);
+    spare_give(&group->items, reply->items, reply->items_room);
+    pool_give(group->replies, reply);
 }
 
 /* --- what is answered at once -----------------------------------------------------------------*/
@@ -89,7 +92,7 @@ struct reply *call_request(struct call *call, size_t units)
     struct session_group *group = session->group;
     struct reply *reply;
 
-    if (group->in_flight >= LIMIT_WORKER_REQUESTS) {
+    if (group->requests >= LIMIT_WORKER_REQUESTS) {
         call_error(call, "BUSY", "too many requests are under way; try again after a while");
         return NULL;
     }
@@ -109,6 +112,7 @@ struct reply *call_request(struct call *call, size_t units)
         session->store_accounts |= command_accounts(call->command, call->args, call->count);
     }
     session->outstanding += reply->weight;
+    group->requests++;
     group->in_flight++;
     atomic_store_explicit(&session->client.in_flight, session->in_flight, memory_order_relaxed);
     return reply;

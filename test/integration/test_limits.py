@@ -348,3 +348,34 @@ class Shed(resp.Case):
         self.assertEqual({reply.code for reply in shed}, {"BUSY"})
         self.assertGreaterEqual(len(replies) - len(shed), 10)
         self.assertIsNone(self.three.ask("GET", "reads-more"))
+
+
+@harness.level("full")
+class Behind(resp.Case):
+    """Requests that are answered, and whose answer waits behind another one's, count as well."""
+
+    conf = ("[limits]\npipeline = 1000000\nrequest-timeout-ms = 60s\n"
+            "[store]\nlock-timeout-ms = 50s\nstatement-timeout-ms = 50s\n")
+    limit = 262144  # LIMIT_WORKER_REQUESTS
+
+    def test_answers_that_wait_for_one_before_them(self):
+        checker.wait_trusted(self.box, 20)
+        self.connection.ask("OPEN", "behind", "USD/2")
+        harness.wait_for(lambda: "cache" in self.connection.ask("BALANCE", "behind"),
+                         what="a value in the cache")
+        busy = checker.Change(self.box.daemon)
+        connection = self.connect(timeout=120)
+        with self.box.table_locked("ballast.account", "access exclusive"):
+            connection.send("GET", "nobody")
+            connection.send_raw(resp.encode_all([("GET", "behind"), ("PING",)]) *
+                                (self.limit + 1000))
+            harness.wait_for(lambda: busy.of("command_errors_total") >= 1000, 60, "the limit")
+        self.assertIsNone(connection.read())
+        pong, shed = b"+PONG\r\n", 1001
+        found = b"$1\r\n0\r\n" + pong
+        self.assertEqual(connection.input.read(len(found) * (self.limit - 1)),
+                         found * (self.limit - 1))
+        for _ in range(shed):
+            self.assert_failure(connection.read(), "BUSY", "try again after a while")
+            self.assert_status(connection.read(), "PONG")
+        self.assert_status(connection.ask("PING"), "PONG")
