@@ -25,13 +25,13 @@ enum command_class {
 
 enum command_flag {
     COMMAND_FAST = 1 << 0,
-    COMMAND_NOAUTH = 1 << 1, /* before AUTH too */
-    COMMAND_ALONE = 1 << 2,  /* waits until everything before it is answered: it changes how
+    COMMAND_NOAUTH = 1 << 1,         /* before AUTH too */
+    COMMAND_ALONE = 1 << 2,          /* waits until everything before it is answered: it changes how
                                 replies are shown */
-    COMMAND_SECRET = 1 << 3, /* its arguments are never noted */
-    COMMAND_STORE = 1 << 4,  /* a read that goes past the cache, or may */
-    COMMAND_STORE_BY_OPTION = 1 << 5, /* the same, where it has more words than it needs */
-    COMMAND_EITHER = 1 << 6, /* a read that the cache or the store may answer, each time anew */
+    COMMAND_SECRET = 1 << 3,         /* its arguments are never noted */
+    COMMAND_STORE = 1 << 4,          /* a read that goes past the cache, or may */
+    COMMAND_STORE_IF_FRESH = 1 << 5, /* the same, where it says FRESH; among themselves the engine
+                                         keeps their order, as that of what asks the cache */
 };
 
 /* One argument for COMMAND DOCS. Lists end with a name of NULL. */
@@ -78,8 +78,9 @@ bool command_arity_fits(const struct command *command, size_t words);
  */
 const struct command *command_resolve(const struct resp_slice *args, size_t count);
 
-/* Whether, with so many words, it is a read that goes past the cache. */
-bool command_reads_store(const struct command *command, size_t words);
+/* Whether, with these words, it is a read that goes past the cache. */
+bool command_reads_store(const struct command *command, const struct resp_slice *args,
+                         size_t count);
 
 /* The accounts that it names, a bit of the hash each. */
 uint64_t command_accounts(const struct command *command, const struct resp_slice *args,

@@ -6,8 +6,9 @@
  * it and sees it, a mutation behind a read waits likewise (spec: order on one connection). Within
  * a run of reads, or of mutations, everything is in flight at once, but for one thing. A read that
  * goes past the cache (FRESH, HISTORY) waits for those before it of another kind, and what asks the
- * cache waits for those of the same account: of two that go different ways the later one may find
- * the older version, and nobody is shown an account going back (invariant 4).
+ * cache, and HISTORY itself, waits for those of the same account: of two that go different ways, or
+ * whose statements do, the later one may find the older version, and nobody is shown an account going
+ * back (invariant 4).
  *
  * The group is all sessions of one worker with what they share: memory, counters, the list of
  * those that have something to do at the end of the turn, the timer that ends idle ones.

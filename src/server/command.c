@@ -114,10 +114,16 @@ const struct command *command_resolve(const struct resp_slice *args, size_t coun
 
 /* --- order ------------------------------------------------------------------------------------*/
 
-bool command_reads_store(const struct command *command, size_t words)
+bool command_reads_store(const struct command *command, const struct resp_slice *args, size_t count)
 {
-    return (command->flags & COMMAND_STORE) != 0 ||
-           ((command->flags & COMMAND_STORE_BY_OPTION) != 0 && words > (size_t)abs(command->arity));
+    bool fresh = false;
+
+    if ((command->flags & COMMAND_STORE_IF_FRESH) != 0) {
+        for (size_t i = (size_t)abs(command->arity); i < count; i++) {
+            fresh |= resp_slice_is(&args[i], "FRESH");
+        }
+    }
+    return fresh || (command->flags & COMMAND_STORE) != 0;
 }
 
 uint64_t command_accounts(const struct command *command, const struct resp_slice *args,
@@ -151,11 +157,11 @@ bool command_must_wait(const struct session *session, const struct command *comm
     if (command->class == COMMAND_OTHER || command->class != session->run) {
         return command->class != COMMAND_OTHER;
     }
-    if (command_reads_store(command, args->count)) {
+    if (command_reads_store(command, args->items, args->count)) {
         if (session->in_flight > session->store_reads || session->store_command != command) {
             return true;
         }
-        if (!(command->flags & COMMAND_EITHER)) {
+        if (command->flags & COMMAND_STORE_IF_FRESH) {
             return false;
         }
     }

@@ -164,7 +164,7 @@ static const struct command table[] = {
      .summary = "Authenticates the connection.",
      .arguments = ARGUMENTS(OPTION("user", NULL, "string"), WORD("password", "string"))},
     {.name = "balance", .run = command_balance, .arity = AT_LEAST(2), READING,
-     .flags = COMMAND_FAST | COMMAND_STORE_BY_OPTION, KEYS(1, 1, 1),
+     .flags = COMMAND_FAST | COMMAND_STORE_IF_FRESH, KEYS(1, 1, 1),
      .summary = "Shows an account: balance, held, available, floor, status, version, and where "
                 "the answer comes from. Of a system account: its balances, one an asset.",
      .arguments = ARGUMENTS(ACCOUNT, OPTION("fresh", "FRESH", "pure-token"),
@@ -175,7 +175,7 @@ static const struct command table[] = {
      .summary = "Shows the balance at a time (RFC 3339), from the journal.",
      .arguments = ARGUMENTS(ACCOUNT, WORD("time", "string"))},
     {.name = "canspend", .run = command_canspend, .arity = 3, READING,
-     .flags = COMMAND_FAST | COMMAND_STORE | COMMAND_EITHER, KEYS(1, 1, 1),
+     .flags = COMMAND_FAST | COMMAND_STORE, KEYS(1, 1, 1),
      .summary = "Whether an account may spend an amount: ALLOW, DENY (from the store alone) or "
                 "UNKNOWN (the store cannot be asked: decide nothing against the account), with the "
                 "reason, available, version and source.",

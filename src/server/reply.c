@@ -105,7 +105,7 @@ struct reply *call_request(struct call *call, size_t units)
     append(session, reply);
     session->run = call->command->class;
     session->in_flight++;
-    if (command_reads_store(call->command, call->count)) {
+    if (command_reads_store(call->command, call->args, call->count)) {
         reply->reads_store = true;
         session->store_reads++;
         session->store_command = call->command;

@@ -1,7 +1,11 @@
 """Pipelines: the order of replies and of effects."""
 
+import signal
+import threading
+
 import harness
 import resp
+from checker import metrics_of, wait_trusted
 
 
 class Pipeline(resp.Case):
@@ -103,3 +107,68 @@ class Pipeline(resp.Case):
         self.assertEqual(harness.record(connection.read())["balance"], "1")
         self.assert_bulk(connection.read(), "1")
         self.assertEqual(connection.await_end(), b"")
+
+
+class TwoReaders(resp.Case):
+    """A daemon with two connections that read: the statements of one client may take their snapshots
+    in any order, and what it is shown of an account does not go back all the same (invariant 4)."""
+
+    conf = ("[listen]\nworkers = 1\n[limits]\nrequest-timeout-ms = 30000\n"
+            "[store]\nread-links = 2\nstatement-timeout-ms = 20000\n")
+
+    def setUp(self):
+        super().setUp()
+        wait_trusted(self.box, 20)
+        self.account = self._testMethodName.removeprefix("test_")
+        self.connection.ask("OPEN", self.account, "USD/2")
+        self.connection.ask("CREDIT", self.account, 1, "KEY", self.account)
+
+    def readers(self):
+        """Their backends, known by what they were asked last."""
+        self.connection.ask_all([("HISTORY", f"nobody-{number}") for number in range(20)])
+        pids = self.box.backends(f"{harness.WORKERS} and query like '%read_history%'")
+        return len(pids) == 2 and sorted(pids)
+
+    def ask_while_it_changes(self, commands, first):
+        """The replies to a pipeline; one of the connections answers before a posting, one behind it."""
+        pids = harness.wait_for(self.readers, what="two connections that read")
+        in_flight = lambda: metrics_of(self.box.daemon)["requests_in_flight"]  # noqa: E731
+        try:
+            for pid in pids:
+                harness.send_signal(pid, signal.SIGSTOP)
+            self.three.send_raw(resp.encode_all(commands))
+            harness.wait_for(lambda: in_flight() > 0, what="the requests")
+            harness.send_signal(pids[first], signal.SIGCONT)
+            harness.wait_for(lambda: in_flight() < 2, what="one answer")
+            self.box.psql(f"select ballast.post('{self.account}-{first}', '@world', "
+                          f"'{self.account}', 1)")
+        finally:
+            for pid in pids:
+                harness.send_signal(pid, signal.SIGCONT)
+        return [self.three.read() for _ in commands]
+
+    def test_history(self):
+        for first in (0, 1):
+            shown = [int(reply[0]["version"]) for reply in self.ask_while_it_changes(
+                [("HISTORY", self.account)] * 2, first)]
+            self.assertEqual(shown, sorted(shown))
+
+    def test_fresh_behind_what_the_cache_may_answer(self):
+        stop = threading.Event()
+
+        def credit():
+            number = 0
+            while not stop.is_set():
+                number += 1
+                self.three.ask("CREDIT", self.account, 1, "KEY", f"{self.account}-{number}")
+        thread = threading.Thread(target=credit)
+        thread.start()
+        try:
+            for _ in range(300):
+                shown = [int(harness.record(reply)["version"]) for reply in self.connection.ask_all(
+                    [("BALANCE", self.account, "MINVERSION", 2**62),
+                     ("BALANCE", self.account, "FRESH")])]
+                self.assertEqual(shown, sorted(shown))
+        finally:
+            stop.set()
+            thread.join()
