@@ -210,15 +210,27 @@ static void worker_stop_due(int fd, short what, void *arg)
     }
 }
 
+/* Of two reloads in quick succession the first one's may be freed as soon as it is offered no more:
+ * it is in force only where it still was when it stood there for all to see. */
+static void worker_take_config(struct worker_thread *self)
+{
+    const struct config *config;
+
+    do {
+        config = atomic_load(&self->offered);
+        atomic_store(&self->in_force, config);
+    } while (config != atomic_load(&self->offered));
+    self->worker.config = config;
+    worker_links_take(self, config);
+}
+
 static void worker_woken(void *arg)
 {
     struct worker_thread *self = arg;
     unsigned notices = atomic_exchange(&self->notices, 0);
 
     if (notices & WORKER_NOTICE_CONFIG) {
-        self->worker.config = atomic_load(&self->offered);
-        atomic_store(&self->in_force, self->worker.config);
-        worker_links_take(self, self->worker.config);
+        worker_take_config(self);
     }
     if (notices & WORKER_NOTICE_FENCES) {
         engine_fences_done(self->worker.engine);
