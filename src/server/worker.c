@@ -257,6 +257,7 @@ static void worker_let_go(struct worker_thread *self)
     if (self->tender != NULL) {
         tender_stop(self->tender);
     }
+    engine_detach(worker->engine);
     worker_links_free(self);
     engine_free(worker->engine);
     worker->engine = NULL;

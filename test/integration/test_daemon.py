@@ -371,7 +371,7 @@ class Life(harness.Case):
         """A store that hangs: what is in flight is answered at its deadline, then it ends."""
         before = self.daemon.conf.read_text()
         self.addCleanup(self.daemon.conf.write_text, before)
-        self.daemon.configure("[limits]\nrequest-timeout-ms = 3000")
+        self.daemon.configure("[limits]\nrequest-timeout-ms = 3000\n[store]\nread-links = 3")
         self.assertEqual(self.stop(), 0)
         self.daemon.start()
         harness.wait_for(lambda: fetch(self.daemon, "/readyz")[0] == 200, what="readiness")
@@ -385,7 +385,10 @@ class Life(harness.Case):
             for number, client in enumerate(clients):
                 client.sendall(encode("CREDIT", "hung", 1, "KEY", f"hung-{number}") +
                                encode("BALANCE", f"hung-{number}", "FRESH"))
-            harness.wait_for(lambda: metric(self.daemon, "requests_in_flight") >= len(clients),
+            queries = [stack.enter_context(self.connect()) for _ in range(8)]
+            for client in queries:  # on every connection that reads
+                client.sendall(encode("HISTORY", "hung-a") + encode("HISTORY", "hung-b"))
+            harness.wait_for(lambda: metric(self.daemon, "requests_in_flight") >= 16,
                              what="the requests in flight")
             self.assertEqual(self.stop(), 0)
             for client in clients:
@@ -393,6 +396,8 @@ class Life(harness.Case):
                 while more := client.recv(4096):
                     text += more
                 self.assertRegex(text, rb"^-(UNKNOWN|UNAVAILABLE) [^\n]*\n-UNAVAILABLE ")
+            for client in queries:
+                self.assertTrue(client.recv(4096).startswith(b"-UNAVAILABLE "))
 
     def refuses_connections(self):
         try:
