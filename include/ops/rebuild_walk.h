@@ -9,7 +9,7 @@
 #include "ops/rebuild.h"
 #include "ops/rebuild_record.h"
 
-#define REBUILD_SLOTS 3 /* one at the store, one at the cache, one between them */
+#define REBUILD_SLOTS 4 /* one at the store, two at the cache, one between them */
 
 enum slot_step {
     SLOT_FREE,

@@ -431,6 +431,14 @@ bool rebuild_walk_turn(void *arg)
     int64_t patience_us = r->warming != NULL ? WARMING_PATIENCE_US : REBUILD_PATIENCE_US;
     bool waiting = false, rests = check_warming(r, now_us);
 
+    /* The next page first: the store reads it while the one before is made into values. */
+    if (!r->over && !r->at_store && store_link_ready(r->job->store)) {
+        if (r->run != 0 && now_us - r->recorded_us >= REBUILD_RECORD_US) {
+            record_progress(r, now_us);
+        } else if (!r->end && !rests) {
+            start_page(r, now_us);
+        }
+    }
     for (size_t i = 0; i < REBUILD_SLOTS && !r->over; i++) {
         if (r->slots[i].step == SLOT_WAITING && !rests) {
             slot_look(&r->slots[i], now_us);
@@ -440,13 +448,6 @@ bool rebuild_walk_turn(void *arg)
     if (!r->over && r->run != 0 && r->job->store_downs != r->lock_downs) {
         /* The lock went with the session: another one may run by now. */
         end_with(r, job_fail(r->job, JOB_LATER, "the connection that held the lock was lost"));
-    }
-    if (!r->over && !r->at_store && store_link_ready(r->job->store)) {
-        if (r->run != 0 && now_us - r->recorded_us >= REBUILD_RECORD_US) {
-            record_progress(r, now_us);
-        } else if (!r->end && !rests) {
-            start_page(r, now_us);
-        }
     }
     if (!r->over && r->end && !waiting && rebuild_walk_is_idle(r)) {
         end_with(r, JOB_OK);
