@@ -33,7 +33,8 @@ NOT_ENSURED = "{ confirmed(&commit->ensure); return; }"
 HALVES = "two_daemons.Faults.one_without_its_store_the_other_without_redis"
 ERAS = "unit store/test_era.eras_open_close_drain"
 PUBLISHES = "unit cache/test_requests.publishes_by_the_rules"
-REBUILDS = "unit cache/test_requests.rebuilds_what_nobody_has_written_to"
+REBUILDS = "unit cache/test_rebuilds.rebuilds_what_nobody_has_written_to"
+GATES = "unit cache/test_rebuilds.a_gate_is_shut_by_what_forbids_a_rebuild"
 
 ROWS = (
     Row("T1", "a lease counts from before its renewal was sent", planted("LATESTART", TRUST),
@@ -112,9 +113,14 @@ ROWS = (
         ((SCRIPTS, "local free = not marked[i]", "local free = true"),),
         REBUILDS, "written"),
     Row("T11", "a rebuild ends with its marks",
-        ((SCRIPTS, "if full or redis.pcall('HGET', KEYS[2], '') ~= ARGV[3] then return '' end",
-          "if full then return '' end"),),
+        ((SCRIPTS, '"if full or not (" LUA_MARKS_STAND("ARGV[3]") ") then return', '"if full then return'),),
         REBUILDS, "written"),
+    Row("T11", "a gate stays shut before what is marked",
+        ((SCRIPTS, "least, greatest) == 0 then", "least, greatest) >= 0 then"),),
+        GATES, "v3"),
+    Row("T11", "gates stay shut without the marks",
+        ((SCRIPTS, '"if not (" LUA_MARKS_STAND("ARGV[2]") ") then return 0 end\\n"', '""'),),
+        GATES, "v3"),
     Row("T12", "a posting needs its daemon's lease",
         ((POST, "l.daemon = lease AND NOT l.fenced FOR KEY SHARE", "l.daemon = lease"),),
         "late.Leases.who_has_lost_its_lease_posts_nothing", "'1' != '0'"),
