@@ -46,6 +46,8 @@ bool account_id_parse(struct account_id *id, const char *bytes, size_t len)
     __attribute__((warn_unused_result));
 bool account_id_is_system(const struct account_id *id);
 bool account_id_equal(const struct account_id *a, const struct account_id *b);
+/* Below 0, 0 or above: in the order of bytes, which is Redis', and PostgreSQL's by COLLATE "C". */
+int account_id_compare(const struct account_id *a, const struct account_id *b);
 uint32_t account_id_hash(const struct account_id *id);
 
 /* "USD/2". False where the bytes are no asset: CODE of 1 to 12 A-Z0-9, scale 0 to 18 without

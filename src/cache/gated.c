@@ -17,7 +17,6 @@
  * of Redis, 2.35 by the script alone.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "cache/command.h"
@@ -49,22 +48,14 @@ static void put_gate(struct cache_link *link, size_t gate)
     cache_link_put_own_key(link, name);
 }
 
-/* In the order in which Redis compares: by bytes. */
-static bool is_less(const struct account_id *a, const struct account_id *b)
-{
-    int order = memcmp(a->bytes, b->bytes, a->len < b->len ? a->len : b->len);
-
-    return order != 0 ? order < 0 : a->len < b->len;
-}
-
 static void put_range(const struct guarded_part *part, size_t gate)
 {
     const struct account_entry *entries = part->whole->published;
     size_t least = gate_first(part, gate), greatest = least;
 
     for (size_t i = least + 1; i < gate_first(part, gate + 1); i++) {
-        least = is_less(&entries[i].id, &entries[least].id) ? i : least;
-        greatest = is_less(&entries[greatest].id, &entries[i].id) ? i : greatest;
+        least = account_id_compare(&entries[i].id, &entries[least].id) < 0 ? i : least;
+        greatest = account_id_compare(&entries[greatest].id, &entries[i].id) < 0 ? i : greatest;
     }
     cache_link_put_key(part->whole->link, &entries[least].id);
     cache_link_put_key(part->whole->link, &entries[greatest].id);

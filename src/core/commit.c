@@ -190,11 +190,7 @@ static void send_smaller(struct commit *commit)
 static int by_account_then_newest(const void *a, const void *b)
 {
     const struct account_entry *x = a, *y = b;
-    size_t common = x->id.len < y->id.len ? x->id.len : y->id.len;
-    int order = memcmp(x->id.bytes, y->id.bytes, common);
-    if (order == 0) {
-        order = (int)x->id.len - (int)y->id.len;
-    }
+    int order = account_id_compare(&x->id, &y->id);
     if (order == 0) {
         order = x->state.version < y->state.version   ? 1
                 : x->state.version > y->state.version ? -1

@@ -47,6 +47,13 @@ bool account_id_equal(const struct account_id *a, const struct account_id *b)
 }
 
 /* FNV-1a, 32 bits (Fowler, Noll, Vo): for tables in memory only, nothing depends on its value. */
+int account_id_compare(const struct account_id *a, const struct account_id *b)
+{
+    int order = memcmp(a->bytes, b->bytes, a->len < b->len ? a->len : b->len);
+
+    return order != 0 ? order : (int)a->len - (int)b->len;
+}
+
 uint32_t account_id_hash(const struct account_id *id)
 {
     uint32_t hash = 2166136261u;

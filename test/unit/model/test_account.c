@@ -75,6 +75,21 @@ START_TEST(equality_and_hash_agree)
 }
 END_TEST
 
+START_TEST(ids_are_ordered_by_their_bytes)
+{
+    static const char *const ordered[] = {"-", "1", "10", "2", "B", "a", "ab", "b"};
+    struct account_id a, b;
+    for (size_t i = 0; i < sizeof ordered / sizeof ordered[0]; i++) {
+        for (size_t j = 0; j < sizeof ordered / sizeof ordered[0]; j++) {
+            ck_assert(account_id_parse(&a, ordered[i], strlen(ordered[i])));
+            ck_assert(account_id_parse(&b, ordered[j], strlen(ordered[j])));
+            int order = account_id_compare(&a, &b);
+            ck_assert(i < j ? order < 0 : i > j ? order > 0 : order == 0);
+        }
+    }
+}
+END_TEST
+
 START_TEST(assets_are_code_and_scale)
 {
     static const char *const good[] = {"USD/2", "A/0", "ABCDEFGHIJKL/18", "9/9", "USD/10"};
@@ -135,6 +150,7 @@ START_TEST(spending_stops_at_the_floor)
 END_TEST
 
 UNIT_MAIN("account", ids_are_1_to_64_allowed_bytes, every_byte_is_judged,
-          system_accounts_have_an_at_in_front, equality_and_hash_agree, assets_are_code_and_scale,
+          system_accounts_have_an_at_in_front, equality_and_hash_agree,
+          ids_are_ordered_by_their_bytes, assets_are_code_and_scale,
           available_saturates_at_the_low_end, status_names_go_both_ways,
           spending_stops_at_the_floor)
